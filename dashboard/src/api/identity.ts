@@ -1,0 +1,115 @@
+// Logging in with identity v3: a password gives an unscoped token, the list of projects is read with it, and it is exchanged for one scoped to the
+// chosen project.
+import { ApiError, messageOf, request } from './http.ts'
+import { currentSession, rememberedChoice, type Session, sessionStarted } from './session.ts'
+
+export type Project = { id: string; name: string }
+
+type TokenBody = {
+  token: {
+    expires_at: string
+    user: { id: string; name: string }
+    project?: { id: string; name: string }
+    roles?: { name: string }[]
+    catalog?: { type: string; endpoints: { interface: string; region?: string; region_id?: string; url: string }[] }[]
+  }
+}
+
+/** The user has no role on any project: nothing to show them. */
+export class NoProject extends Error {}
+
+async function authenticate(auth: unknown): Promise<{ id: string; body: TokenBody }> {
+  let response: Response
+  try {
+    response = await fetch('/identity/v3/auth/tokens', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', accept: 'application/json' },
+      body: JSON.stringify({ auth }),
+    })
+  } catch (reason) {
+    throw new ApiError('identity', 0, reason instanceof Error ? reason.message : String(reason))
+  }
+  const text = await response.text()
+  if (!response.ok)
+    throw new ApiError(
+      'identity',
+      response.status,
+      messageOf(text, response.status),
+      response.headers.get('x-openstack-request-id') ?? undefined,
+    )
+  return { id: response.headers.get('x-subject-token') ?? '', body: JSON.parse(text) as TokenBody }
+}
+
+async function projectsOf(token: string): Promise<Project[]> {
+  const response = await fetch('/identity/v3/auth/projects', { headers: { 'x-auth-token': token, accept: 'application/json' } })
+  const text = await response.text()
+  if (!response.ok)
+    throw new ApiError(
+      'identity',
+      response.status,
+      messageOf(text, response.status),
+      response.headers.get('x-openstack-request-id') ?? undefined,
+    )
+  const { projects } = JSON.parse(text) as { projects: (Project & { enabled?: boolean })[] }
+  return projects.filter(({ enabled }) => enabled !== false).map(({ id, name }) => ({ id, name }))
+}
+
+async function scope(token: string, projects: Project[], projectId: string): Promise<Session> {
+  const { id, body } = await authenticate({ identity: { methods: ['token'], token: { id: token } }, scope: { project: { id: projectId } } })
+  const catalog = (body.token.catalog ?? []).flatMap(({ type, endpoints }) =>
+    endpoints
+      .filter((entry) => entry.interface === 'public')
+      .map((entry) => ({ type, region: entry.region_id ?? entry.region ?? '', url: entry.url })),
+  )
+  const regions = [...new Set(catalog.map(({ region }) => region))].filter((region) => region !== '').sort()
+  const remembered = rememberedChoice().region
+  return {
+    token: id,
+    expiresAt: body.token.expires_at,
+    user: { id: body.token.user.id, name: body.token.user.name },
+    project: { id: projectId, name: body.token.project?.name ?? projectId },
+    projects,
+    roles: (body.token.roles ?? []).map(({ name }) => name),
+    region: remembered !== undefined && regions.includes(remembered) ? remembered : (regions[0] ?? ''),
+    regions,
+    catalog,
+  }
+}
+
+/** Logs in and starts the session in the project used last time, or the first one. Throws ApiError (401: wrong name or password) or NoProject. */
+export async function logIn(domain: string, user: string, password: string): Promise<void> {
+  const { id } = await authenticate({
+    identity: { methods: ['password'], password: { user: { name: user, domain: { name: domain }, password } } },
+  })
+  const projects = await projectsOf(id)
+  const remembered = projects.find((project) => project.id === rememberedChoice().project)
+  const chosen = remembered ?? projects[0]
+  if (chosen === undefined) throw new NoProject(user)
+  sessionStarted(await scope(id, projects, chosen.id))
+}
+
+/** Exchanges the token for one scoped to another project. */
+export async function switchProject(projectId: string): Promise<void> {
+  const session = currentSession()
+  if (session !== undefined) sessionStarted(await scope(session.token, session.projects, projectId))
+}
+
+export function switchRegion(region: string): void {
+  const session = currentSession()
+  if (session !== undefined) sessionStarted({ ...session, region })
+}
+
+/** Every project of the cloud; administrators only. */
+export async function listAllProjects(signal?: AbortSignal): Promise<Project[]> {
+  return (await request<{ projects: Project[] }>('identity', '/projects', { signal })).projects
+}
+
+/** Asks identity to forget the token. Failing is no reason to keep someone logged in, so the caller may ignore it. */
+export async function revokeToken(): Promise<void> {
+  const session = currentSession()
+  if (session === undefined) return
+  await fetch('/identity/v3/auth/tokens', {
+    method: 'DELETE',
+    headers: { 'x-auth-token': session.token, 'x-subject-token': session.token },
+  })
+}

@@ -1,0 +1,127 @@
+// Who is logged in, to which project and region. The token lives in sessionStorage only (gone with the tab); the choice of project and region,
+// which is no secret, is remembered in localStorage.
+import { useSyncExternalStore } from 'react'
+import type { Service } from './http.ts'
+
+export type Session = {
+  token: string
+  expiresAt: string
+  user: { id: string; name: string }
+  project: { id: string; name: string }
+  projects: { id: string; name: string }[]
+  roles: string[]
+  region: string
+  regions: string[]
+  /** Public address of each service type, per region, from the catalog. */
+  catalog: { type: string; region: string; url: string }[]
+}
+
+export type WhyEnded = 'expired' | 'logged-out'
+
+const storageKey = 'wisp.session'
+const choiceKey = 'wisp.choice'
+
+/** Where the controller mounts each service; the page comes from the same origin. */
+const prefixes: Record<Service, string> = {
+  identity: '/identity/v3',
+  compute: '/compute/v2.1',
+  image: '/image/v2',
+  network: '/network/v2.0',
+}
+
+function stored(): Session | undefined {
+  try {
+    const session = JSON.parse(sessionStorage.getItem(storageKey) ?? 'null') as Session | null
+    return session !== null && Date.parse(session.expiresAt) > Date.now() ? session : undefined
+  } catch {
+    return undefined
+  }
+}
+
+let session: Session | undefined = stored()
+let ended: WhyEnded | undefined
+let expiry: ReturnType<typeof setTimeout> | undefined
+const listeners = new Set<() => void>()
+
+function changed(): void {
+  clearTimeout(expiry)
+  if (session !== undefined) {
+    // setTimeout counts in 32 bits; a longer-lived token is found out by its 401.
+    const left = Date.parse(session.expiresAt) - Date.now()
+    if (left < 2 ** 31) expiry = setTimeout(() => sessionEnded('expired'), left)
+  }
+  for (const listener of listeners) listener()
+}
+
+export function onSessionChange(listener: () => void): () => void {
+  listeners.add(listener)
+  return () => listeners.delete(listener)
+}
+
+export function currentSession(): Session | undefined {
+  return session
+}
+
+/** Why the last session ended, for the log-in page's message. */
+export function whyEnded(): WhyEnded | undefined {
+  return ended
+}
+
+export function sessionStarted(next: Session): void {
+  session = next
+  ended = undefined
+  sessionStorage.setItem(storageKey, JSON.stringify(next))
+  localStorage.setItem(choiceKey, JSON.stringify({ project: next.project.id, region: next.region }))
+  changed()
+}
+
+export function sessionEnded(why: WhyEnded): void {
+  session = undefined
+  ended = why
+  sessionStorage.removeItem(storageKey)
+  changed()
+}
+
+/** The project and region chosen last time on this browser. */
+export function rememberedChoice(): { project?: string; region?: string } {
+  try {
+    return (JSON.parse(localStorage.getItem(choiceKey) ?? '{}') ?? {}) as { project?: string; region?: string }
+  } catch {
+    return {}
+  }
+}
+
+/** The session, for pages that are only shown to people who are logged in. */
+export function useSession(): Session {
+  const value = useSyncExternalStore(onSessionChange, currentSession)
+  // Between the end of a session and the redirect to the log-in page the last pages render once more.
+  return value ?? nobody
+}
+
+const nobody: Session = {
+  token: '',
+  expiresAt: '',
+  user: { id: '', name: '' },
+  project: { id: '', name: '' },
+  projects: [],
+  roles: [],
+  region: '',
+  regions: [],
+  catalog: [],
+}
+
+export function isAdmin(of: Session): boolean {
+  return of.roles.includes('admin')
+}
+
+/** A service's address: this origin's own, or the catalog's when the cloud has several regions and another one is chosen. */
+export function endpoint(service: Service): string {
+  if (session === undefined || session.regions.length < 2 || service === 'identity') return prefixes[service]
+  const entry = session.catalog.find(({ type, region }) => region === session?.region && type === service)
+  if (entry === undefined) return prefixes[service]
+  const url = entry.url.replace(/\/$/, '')
+  if (service === 'image' && !/\/v2$/.test(url)) return `${url}/v2`
+  if (service === 'network' && !/\/v2\.0$/.test(url)) return `${url}/v2.0`
+  return url
+}
+changed()

@@ -1,0 +1,27 @@
+// A labelled form field with its help and, once there is something to say, its error.
+import { FormGroup, FormHelperText, HelperText, HelperTextItem } from '@patternfly/react-core'
+import type { ReactNode } from 'react'
+
+type FieldProps = {
+  label: string
+  id: string
+  help?: string | undefined
+  error?: string | undefined
+  required?: boolean
+  children: ReactNode
+}
+
+export function Field({ label, id, help, error, required = false, children }: FieldProps) {
+  return (
+    <FormGroup label={label} fieldId={id} isRequired={required}>
+      {children}
+      {(error ?? help) !== undefined && (
+        <FormHelperText>
+          <HelperText id={`${id}-help`}>
+            <HelperTextItem variant={error === undefined ? 'default' : 'error'}>{error ?? help}</HelperTextItem>
+          </HelperText>
+        </FormHelperText>
+      )}
+    </FormGroup>
+  )
+}

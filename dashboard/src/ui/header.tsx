@@ -1,0 +1,173 @@
+// The bar on top: whose cloud this is, which project is looked at, whether what is shown is live, language, appearance, the user.
+import {
+  Dropdown,
+  DropdownGroup,
+  DropdownItem,
+  DropdownList,
+  Masthead,
+  MastheadBrand,
+  MastheadContent,
+  MastheadLogo,
+  MastheadMain,
+  MastheadToggle,
+  MenuToggle,
+  PageToggleButton,
+  Tooltip,
+} from '@patternfly/react-core'
+import { useMutation } from '@tanstack/react-query'
+import { Link } from '@tanstack/react-router'
+import { type ReactNode, useState } from 'react'
+import { revokeToken, switchProject, switchRegion } from '../api/identity.ts'
+import { useLive } from '../api/live.ts'
+import { sessionEnded, useSession } from '../api/session.ts'
+import { changeLanguage, languages, useLanguage, useText } from '../i18n/index.ts'
+import { Brand } from './brand.tsx'
+import { changeTheme, type Theme, useTheme } from './theme.ts'
+import { toastProblem } from './toasts.tsx'
+
+type Choice = { value: string; text: string }
+type MenuProps = {
+  label: string
+  shown: ReactNode
+  groups: { title: string; choices: Choice[]; chosen?: string; choose: (value: string) => void }[]
+}
+
+function HeaderMenu({ label, shown, groups }: MenuProps) {
+  const [open, setOpen] = useState(false)
+  return (
+    <Dropdown
+      isOpen={open}
+      onOpenChange={setOpen}
+      onSelect={() => setOpen(false)}
+      popperProps={{ position: 'right' }}
+      toggle={(ref) => (
+        <MenuToggle
+          ref={ref}
+          variant="plainText"
+          aria-label={label}
+          isExpanded={open}
+          onClick={() => setOpen(!open)}
+          className="wisp-header-toggle"
+        >
+          {shown}
+        </MenuToggle>
+      )}
+    >
+      {groups.map(({ title, choices, chosen, choose }) => (
+        <DropdownGroup key={title} label={title}>
+          <DropdownList>
+            {choices.map(({ value, text }) => (
+              <DropdownItem key={value} isSelected={value === chosen} aria-current={value === chosen} onClick={() => choose(value)}>
+                {text}
+              </DropdownItem>
+            ))}
+          </DropdownList>
+        </DropdownGroup>
+      ))}
+    </Dropdown>
+  )
+}
+
+export function LanguageMenu() {
+  const t = useText()
+  const { language } = useLanguage()
+  const choose = (value: string) => void changeLanguage(value === 'zh' ? 'zh' : 'en')
+  const choices = languages.map(({ code, name }) => ({ value: code, text: name }))
+  const shown = languages.find(({ code }) => code === language)?.name
+  return <HeaderMenu label={t.header.language} shown={shown} groups={[{ title: t.header.language, choices, chosen: language, choose }]} />
+}
+
+function LiveSign() {
+  const t = useText()
+  const live = useLive()
+  if (live === 'connecting') return null
+  const stream = live === 'stream'
+  return (
+    <Tooltip content={stream ? t.header.liveHint : t.header.pollingHint}>
+      <span className={stream ? 'wisp-live' : 'wisp-live wisp-live-polling'} role="status">
+        <span className="wisp-dot" aria-hidden="true" />
+        {stream ? t.header.live : t.header.polling}
+      </span>
+    </Tooltip>
+  )
+}
+
+export function Header() {
+  const t = useText()
+  const session = useSession()
+  const theme = useTheme()
+  const change = useMutation({ mutationFn: switchProject, onError: (error) => toastProblem(t.header.switchProject, error) })
+  const logOut = () =>
+    void revokeToken()
+      .catch(() => undefined)
+      .finally(() => sessionEnded('logged-out'))
+  const themes: Choice[] = [
+    { value: 'system', text: t.header.themeSystem },
+    { value: 'light', text: t.header.themeLight },
+    { value: 'dark', text: t.header.themeDark },
+  ]
+  const places = [
+    {
+      title: t.header.switchProject,
+      choices: session.projects.map(({ id, name }) => ({ value: id, text: name })),
+      chosen: session.project.id,
+      choose: (id: string) => change.mutate(id),
+    },
+    ...(session.regions.length > 1
+      ? [
+          {
+            title: t.header.region,
+            choices: session.regions.map((name) => ({ value: name, text: name })),
+            chosen: session.region,
+            choose: switchRegion,
+          },
+        ]
+      : []),
+  ]
+  return (
+    <Masthead className="wisp-masthead" display={{ default: 'inline' }}>
+      <MastheadMain>
+        <MastheadToggle>
+          <PageToggleButton isHamburgerButton aria-label={t.nav.toggle} className="wisp-nav-toggle" />
+        </MastheadToggle>
+        <MastheadBrand>
+          <MastheadLogo component={(props: { className?: string; children?: ReactNode }) => <Link {...props} to="/" aria-label="Wisp" />}>
+            <Brand />
+          </MastheadLogo>
+        </MastheadBrand>
+      </MastheadMain>
+      <MastheadContent>
+        <div className="wisp-header">
+          <HeaderMenu
+            label={`${t.header.project}: ${session.project.name}`}
+            shown={
+              <span className="wisp-project">
+                <strong>{session.project.name}</strong>
+                {session.region !== '' && <span>{session.region}</span>}
+              </span>
+            }
+            groups={places}
+          />
+          <span className="wisp-header-space" />
+          <LiveSign />
+          <LanguageMenu />
+          <HeaderMenu
+            label={`${t.header.user}: ${session.user.name}`}
+            shown={
+              <>
+                <span className="wisp-avatar" aria-hidden="true">
+                  {session.user.name.slice(0, 1).toUpperCase()}
+                </span>
+                <span className="wisp-user-name">{session.user.name}</span>
+              </>
+            }
+            groups={[
+              { title: t.header.theme, choices: themes, chosen: theme, choose: (value) => changeTheme(value as Theme) },
+              { title: session.user.name, choices: [{ value: 'out', text: t.header.logOut }], choose: logOut },
+            ]}
+          />
+        </div>
+      </MastheadContent>
+    </Masthead>
+  )
+}

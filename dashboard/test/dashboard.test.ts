@@ -1,0 +1,243 @@
+// The page in real Chromium against the imitated cloud: what a person does, and what they see when something is refused.
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, afterEach, before, beforeEach, test } from 'node:test'
+import { promisify } from 'node:util'
+import type { Browser, Page } from 'playwright-core'
+import { type Mock, startMock } from './mock/server.ts'
+import * as steps from './steps.ts'
+
+const dashboard = join(import.meta.dirname, '..')
+const patience = { timeout: 15_000 }
+
+let browser: Browser
+let folder: string
+let mock: Mock
+let page: Page
+let errors: string[]
+
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'wisp-dashboard-'))
+  const vite = join(dashboard, '../node_modules/vite/bin/vite.js')
+  await promisify(execFile)(process.execPath, [vite, 'build', '--outDir', join(folder, 'dist'), '--logLevel', 'error'], { cwd: dashboard })
+  browser = await steps.openBrowser()
+})
+
+after(async () => {
+  await browser?.close()
+  await rm(folder, { recursive: true, force: true })
+})
+
+beforeEach(async () => {
+  mock = await startMock({ page: join(folder, 'dist'), delay: 200 })
+  const opened = await steps.openPage(browser)
+  page = opened.page
+  errors = opened.errors
+})
+
+afterEach(async () => {
+  await page.context().close()
+  await mock.close()
+})
+
+const demo = () => ({ url: mock.url, user: 'demo', password: 'demo-password' })
+
+test('a server lives through its whole life, and every change shows without a reload', async () => {
+  await steps.logIn(page, demo())
+  await page.getByText('Live', { exact: true }).waitFor()
+  await steps.liveThrough(page, 'one', 'wisp-guest: ready', patience)
+  assert.equal(mock.cloud.servers.size, 0)
+  assert.deepEqual(errors, [])
+})
+
+test('without the event stream the page polls, and says so', async () => {
+  await mock.close()
+  mock = await startMock({ page: join(folder, 'dist'), delay: 200, stream: false })
+  await steps.logIn(page, demo())
+  await page.getByText('Checking', { exact: true }).waitFor()
+  await steps.launchServer(page, 'polled')
+  await steps.waitForStatus(page, 'Active', patience)
+  assert.deepEqual(errors, [])
+})
+
+test('a wrong password is refused with cause and remedy, and the right one goes on to the page asked for', async () => {
+  await page.goto(`${mock.url}/dashboard/servers?status=ACTIVE`)
+  await steps.fillLogIn(page, 'demo', 'wrong')
+  const problem = page.getByRole('alert')
+  await problem.getByText('The request you have made requires authentication.').waitFor()
+  await problem.getByText('Check the user name, the password and the domain.').waitFor()
+  await steps.fillLogIn(page, 'demo', 'demo-password')
+  await page.getByRole('heading', { name: 'Servers', level: 1 }).waitFor()
+  assert.equal(new URL(page.url()).search, '?status=ACTIVE')
+})
+
+test('an expired session asks to log in again and comes back to where it was', async () => {
+  await steps.logIn(page, demo())
+  await page.getByRole('link', { name: 'Networks', exact: true }).click()
+  await page.getByRole('link', { name: 'private', exact: true }).waitFor()
+  mock.cloud.tokens.clear()
+  await page.getByRole('link', { name: 'private', exact: true }).click()
+  await page.getByText('Your session has expired.').waitFor()
+  await steps.fillLogIn(page, 'demo', 'demo-password')
+  await page.getByRole('heading', { name: 'private', level: 1 }).waitFor()
+  assert.deepEqual(errors, [])
+})
+
+test('a launch that no host can take shows the fault as cause and remedy', async () => {
+  await steps.logIn(page, demo())
+  await steps.launchServer(page, 'huge', { flavor: 'm1.large' })
+  await steps.waitForStatus(page, 'Error', patience)
+  const fault = page.getByRole('alert')
+  await fault.getByText('wanted 8192 MB, 5120 MB free').waitFor()
+  await fault.getByText('Choose a smaller flavor').waitFor()
+})
+
+test('a launch beyond the quota is refused with the request id', async () => {
+  await steps.logIn(page, demo())
+  await steps.launchServer(page, 'many', { count: 11 })
+  const problem = page.getByRole('alert')
+  await problem.getByText(/^Quota exceeded for instances/).waitFor()
+  await problem.getByText(/^req-/).waitFor()
+})
+
+test('filters, sorting and pages are in the address and survive a reload', async () => {
+  await steps.logIn(page, demo())
+  await steps.launchServer(page, 'row', { count: 4 })
+  await page.getByRole('link', { name: 'row-4', exact: true }).waitFor()
+  await page.goto(`${mock.url}/dashboard/servers?limit=3&sort=name&dir=asc`)
+  await page.getByRole('link', { name: 'row-3', exact: true }).waitFor()
+  assert.equal(await page.getByRole('link', { name: 'row-4', exact: true }).count(), 0)
+  await page.getByRole('button', { name: 'Next' }).click()
+  await page.getByRole('link', { name: 'row-4', exact: true }).waitFor()
+  await page.getByRole('button', { name: 'Previous' }).click()
+  await page.getByRole('link', { name: 'row-1', exact: true }).waitFor()
+  await page.getByPlaceholder('Filter by name').fill('row-2')
+  await page.getByRole('link', { name: 'row-1', exact: true }).waitFor({ state: 'detached' })
+  await page.waitForURL(/name=row-2/)
+  await page.reload()
+  await page.getByRole('link', { name: 'row-2', exact: true }).waitFor()
+  assert.equal(await page.getByRole('link', { name: /^row-/ }).count(), 1)
+})
+
+test('several servers are deleted together after a question that names them', async () => {
+  await steps.logIn(page, demo())
+  await steps.launchServer(page, 'bulk', { count: 3 })
+  await page.getByRole('link', { name: 'bulk-3', exact: true }).waitFor()
+  await page.getByRole('checkbox', { name: 'Select bulk-1' }).check()
+  await page.getByRole('checkbox', { name: 'Select bulk-2' }).check()
+  await page.getByRole('button', { name: /2 selected/ }).click()
+  await page.getByRole('menuitem', { name: 'Delete' }).click()
+  const dialog = page.getByRole('dialog')
+  await dialog.getByText('bulk-2').waitFor()
+  await dialog.getByRole('button', { name: 'Delete', exact: true }).click()
+  await page.getByRole('link', { name: 'bulk-1', exact: true }).waitFor({ state: 'detached' })
+  await page.getByRole('link', { name: 'bulk-3', exact: true }).waitFor()
+})
+
+test('a disabled action says why', async () => {
+  await steps.logIn(page, demo())
+  await steps.launchServer(page, 'why')
+  await steps.waitForStatus(page, 'Active', patience)
+  await page.getByRole('button', { name: /^More actions/ }).click()
+  const start = page.getByRole('menuitem', { name: /^Start/ })
+  await start.getByText('Only a stopped server can be started').waitFor()
+  assert.equal(await start.getAttribute('aria-disabled'), 'true')
+})
+
+test('the console in its own window needs no log-in, and its address works once', async () => {
+  await steps.logIn(page, demo())
+  await steps.launchServer(page, 'screen')
+  await steps.waitForStatus(page, 'Active', patience)
+  mock.cloud.consoles.add('one-time')
+  const stranger = await steps.openPage(browser)
+  await stranger.page.goto(`${mock.url}/dashboard/console?token=one-time&server=screen`)
+  await stranger.page.getByText('Connected', { exact: true }).waitFor(patience)
+  await stranger.page.reload()
+  await stranger.page.getByText('the address has been used or has expired').waitFor(patience)
+  await stranger.page.context().close()
+})
+
+test('a generated private key is handed over once, as a file', async () => {
+  await steps.logIn(page, demo())
+  await page.getByRole('link', { name: 'Key pairs', exact: true }).first().click()
+  await page.getByRole('button', { name: 'Create key pair' }).click()
+  const dialog = page.getByRole('dialog')
+  await dialog.locator('#key-name').fill('mine')
+  await dialog.getByRole('button', { name: 'Create', exact: true }).click()
+  const download = page.waitForEvent('download')
+  await dialog.getByRole('button', { name: 'Download mine.pem' }).click()
+  const file = await download
+  assert.equal(file.suggestedFilename(), 'mine.pem')
+  assert.match(await readFile(await file.path(), 'utf8'), /^-----BEGIN PRIVATE KEY-----/)
+  await dialog.getByRole('button', { name: 'I have saved it' }).click()
+  await page
+    .getByRole('gridcell', { name: 'mine' })
+    .or(page.getByRole('cell', { name: 'mine' }))
+    .first()
+    .waitFor()
+})
+
+test('an image is uploaded, seen and deleted', async () => {
+  const path = join(folder, 'other.qcow2')
+  await writeFile(path, Buffer.concat([Buffer.from([0x51, 0x46, 0x49, 0xfb]), Buffer.alloc(300_000)]))
+  await steps.logIn(page, demo())
+  await page.getByRole('link', { name: 'Images', exact: true }).first().click()
+  await page.getByRole('button', { name: 'Upload image' }).click()
+  await page.locator('input[type=file]').setInputFiles(path)
+  const dialog = page.getByRole('dialog')
+  await dialog.locator('#image-name[value=other]').waitFor()
+  await dialog.getByRole('button', { name: 'Upload image' }).click()
+  await page.getByRole('link', { name: 'other', exact: true }).click()
+  await page.getByRole('heading', { name: 'other', level: 1 }).waitFor()
+  const image = [...mock.cloud.images.values()].find(({ name }) => name === 'other')
+  assert.equal(image?.size, 300_004)
+  assert.equal(image?.disk_format, 'qcow2')
+})
+
+test('a network with a subnet and a security group with a rule', async () => {
+  await steps.logIn(page, demo())
+  await page.getByRole('link', { name: 'Networks', exact: true }).click()
+  await page.getByRole('button', { name: 'Create network' }).click()
+  const dialog = page.getByRole('dialog')
+  await dialog.locator('#network-name').fill('second')
+  await dialog.locator('#cidr').fill('10.9.0.0/24')
+  await dialog.getByRole('button', { name: 'Create', exact: true }).click()
+  await page.getByText('10.9.0.0/24').waitFor()
+  await page.getByRole('link', { name: 'Security groups', exact: true }).click()
+  await page.getByRole('link', { name: 'default', exact: true }).click()
+  await page.getByRole('button', { name: 'Add rule' }).click()
+  await page.getByRole('dialog').getByRole('button', { name: 'Add rule' }).click()
+  await page.getByRole('row', { name: /TCP 22/ }).waitFor()
+  assert.ok([...mock.cloud.rules.values()].some(({ protocol, port_range_min }) => protocol === 'tcp' && port_range_min === 22))
+})
+
+test('administrators see the hypervisors and the servers of all projects, others do not', async () => {
+  await steps.logIn(page, demo())
+  assert.equal(await page.getByRole('link', { name: 'Hypervisors' }).count(), 0)
+  await steps.launchServer(page, 'of-demo')
+  await steps.logOut(page)
+  await steps.fillLogIn(page, 'admin', 'admin-password')
+  await steps.chooseProject(page, 'admin')
+  await page.getByRole('link', { name: 'Hypervisors' }).click()
+  await page.getByText('192.0.2.11').waitFor()
+  await page.getByRole('link', { name: 'Servers', exact: true }).click()
+  await page.getByText('All projects').click()
+  await page.getByRole('link', { name: 'of-demo', exact: true }).waitFor()
+  assert.deepEqual(errors, [])
+})
+
+test('language and appearance can be changed and are remembered', async () => {
+  await steps.logIn(page, demo())
+  await page.getByRole('button', { name: 'Language' }).click()
+  await page.getByRole('menuitem', { name: '中文' }).click()
+  await page.getByRole('heading', { name: '概览' }).waitFor()
+  await page.getByRole('button', { name: /^用户/ }).click()
+  await page.getByRole('menuitem', { name: '深色' }).click()
+  await page.locator('html.pf-v6-theme-dark').waitFor()
+  await page.reload()
+  await page.getByRole('heading', { name: '概览' }).waitFor()
+  assert.equal(await page.locator('html.pf-v6-theme-dark').count(), 1)
+})

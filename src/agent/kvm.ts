@@ -1,0 +1,101 @@
+// Whether this machine's KVM really runs guests. /dev/kvm may exist and a guest still hang (nested virtualisation that is
+// half there), so the answer comes from booting something tiny, once per boot of the machine.
+import { access, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { writeFileAtomic } from './files.ts'
+import { CommandFailed, run } from './shell.ts'
+
+export type Accelerator = 'kvm' | 'tcg'
+
+export interface AcceleratorProbe {
+  accelerator: Accelerator
+  /** For a person: why it is not KVM, or that a guest booted. */
+  reason: string
+}
+
+/**
+ * A boot sector: mov al, 0x2a; out 0xf4, al; hlt; jmp back to the hlt. Writing to the port of QEMU's isa-debug-exit ends
+ * QEMU with (value * 2 + 1), which nothing but this guest's own code can bring about.
+ */
+const BOOT_CODE = Buffer.from([0xb0, 0x2a, 0xe6, 0xf4, 0xf4, 0xeb, 0xfd])
+const EXIT_CODE = 0x2a * 2 + 1
+const LIMIT_MS = 3_000
+
+export interface Probe {
+  works: boolean
+  /** What happened, for a person. */
+  why: string
+}
+
+/** Boots the tiny guest with an accelerator; works if it ran to its end. Throws if QEMU is not installed. */
+export async function probe(accelerator: Accelerator, limitMs = LIMIT_MS): Promise<Probe> {
+  const folder = await mkdtemp(join(tmpdir(), 'wisp-boot-'))
+  try {
+    const sector = Buffer.alloc(512)
+    BOOT_CODE.copy(sector)
+    sector.writeUInt16LE(0xaa55, 510)
+    const image = join(folder, 'sector')
+    await writeFile(image, sector)
+    const argv = ['qemu-system-x86_64', '-accel', accelerator, '-machine', 'pc', '-m', '16', '-nodefaults', '-no-user-config']
+    argv.push('-display', 'none', '-no-reboot', '-drive', `if=floppy,format=raw,readonly=on,file=${image}`)
+    argv.push('-boot', 'a', '-device', 'isa-debug-exit,iobase=0xf4,iosize=1')
+    await run(argv, { timeoutMs: limitMs, doing: `boot a test guest with ${accelerator}` })
+    return { works: false, why: 'the test guest ended without doing its work' }
+  } catch (error) {
+    if (!(error instanceof CommandFailed)) throw error
+    if (error.exitCode === EXIT_CODE) return { works: true, why: 'a test guest booted' }
+    if (/is not installed/.test(error.message)) throw error
+    if (error.exitCode === null) return { works: false, why: `a test guest did not boot within ${limitMs} ms` }
+    return { works: false, why: error.stderr || error.message }
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
+}
+
+/** Decides between KVM and TCG by trying. Only x86_64 can be tried so far; elsewhere a usable /dev/kvm is believed. */
+export async function probeAccelerator(): Promise<AcceleratorProbe> {
+  try {
+    await access('/dev/kvm', 6)
+  } catch (error) {
+    const absent = (error as NodeJS.ErrnoException).code === 'ENOENT'
+    return { accelerator: 'tcg', reason: absent ? 'this machine has no /dev/kvm' : '/dev/kvm may not be opened by this user' }
+  }
+  if (process.arch !== 'x64') return { accelerator: 'kvm', reason: '/dev/kvm may be opened' }
+  const { works, why } = await probe('kvm')
+  return works ? { accelerator: 'kvm', reason: why } : { accelerator: 'tcg', reason: `/dev/kvm is there, but ${why}` }
+}
+
+/** In /run, which the machine empties when it boots and which a host of a test bed has for itself. */
+const CACHE_FILE = '/run/wisp-accelerator.json'
+
+/**
+ * The accelerator to give guests. `cacheFile` keeps the answer until the machine boots again (another boot may bring another
+ * kernel or host); remove the file to have it tried anew.
+ */
+export async function workingAccelerator(cacheFile = CACHE_FILE): Promise<Accelerator> {
+  return (await cachedProbe(cacheFile)).accelerator
+}
+
+/** As workingAccelerator, with the reason. */
+export async function cachedProbe(cacheFile = CACHE_FILE): Promise<AcceleratorProbe> {
+  const bootId = (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim()
+  const cached = await readCache(cacheFile)
+  if (cached?.bootId === bootId) return { accelerator: cached.accelerator, reason: cached.reason }
+  const answer = await probeAccelerator()
+  await writeFileAtomic(cacheFile, `${JSON.stringify({ bootId, ...answer })}\n`).catch((error) => {
+    // Without the right to keep it the answer is still right.
+    if (!['EACCES', 'EROFS', 'ENOENT'].includes(error.code)) throw error
+  })
+  return answer
+}
+
+async function readCache(path: string): Promise<(AcceleratorProbe & { bootId: string }) | undefined> {
+  try {
+    const cached = JSON.parse(await readFile(path, 'utf8'))
+    if ((cached.accelerator === 'kvm' || cached.accelerator === 'tcg') && typeof cached.reason === 'string') return cached
+  } catch (error) {
+    if (!(error instanceof SyntaxError) && (error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+  }
+  return undefined
+}

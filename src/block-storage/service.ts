@@ -1,0 +1,18 @@
+// Block storage (Cinder v3): for now its place in the catalog, empty lists, and 501 for the rest.
+import { envelopes } from '../http/envelope.ts'
+import type { Service } from '../http/table.ts'
+import { listRows, policies } from './api/lists.ts'
+import { notBuiltRows } from './api/not-built.ts'
+import { microversions, versionRows } from './api/versions.ts'
+
+export const blockStorage = (): Service[] => [
+  {
+    type: 'block-storage',
+    prefixes: ['/volume/v3/:project_id'],
+    microversion: microversions,
+    envelope: envelopes.blockStorage,
+    rows: [...listRows, ...notBuiltRows],
+    policies,
+  },
+  { type: 'block-storage-versions', prefixes: ['/volume'], envelope: envelopes.blockStorage, rows: versionRows, policies: {} },
+]

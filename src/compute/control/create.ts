@@ -1,0 +1,160 @@
+// Makes servers: all that is checked and written before the answer 202 leaves, in the request's one transaction. A refusal anywhere undoes
+// everything, so no bad request leaves a row or a port behind. Where they run is decided afterwards, by the ladder.
+import { randomBytes } from 'node:crypto'
+import { sql } from 'kysely'
+import { json, type Tx } from '../../database/connect.ts'
+import { badRequest, Fault } from '../../http/fault.ts'
+import type { Who } from '../../http/who.ts'
+import { imageForServer } from '../../image/control/image-for-server.ts'
+import { requestPorts, type WantedNic } from '../../network/control/server-ports.ts'
+import { pokeAll } from '../../work/engine.ts'
+import { hintChanged } from '../../work/hint.ts'
+import { beginActions } from './action.ts'
+import type { ServerFlavor, ServerImage } from './facts.ts'
+import { limitsOf, take } from './quota.ts'
+import { checkMetadata } from './wish.ts'
+
+export interface NewServers {
+  name: string
+  /** Given by the user since 2.90; else it follows from the name. */
+  hostname?: string
+  description: string | null
+  flavor: string
+  image: string
+  least: number
+  most: number
+  networks?: 'auto' | 'none' | WantedNic[]
+  security_groups: string[]
+  key_name?: string
+  user_data: string | null
+  config_drive: boolean
+  metadata: Record<string, string>
+  tags: string[]
+  access_ip_v4: string
+  access_ip_v6: string
+  availability_zone: string | null
+  requested_host: string | null
+  scheduler_hints: Record<string, unknown>
+}
+
+export interface Created {
+  ids: string[]
+  reservation_id: string
+}
+
+/** @throws Fault 400, 403, 404, 409 in Nova's words */
+export async function createServers(tx: Tx, who: Who, projectId: string, requestId: string, wanted: NewServers): Promise<Created> {
+  const flavor = await flavorFor(tx, projectId, wanted.flavor)
+  const image = await imageOf(tx, who, wanted.image, flavor)
+  const key = wanted.key_name === undefined ? null : await keyOf(tx, who.user.id, wanted.key_name)
+  if (wanted.requested_host !== null) await mustBeHost(tx, wanted.requested_host)
+  const limits = await limitsOf(tx, projectId)
+  checkMetadata(wanted.metadata, limits.metadata_items ?? -1)
+  const count = await take(tx, projectId, flavor, wanted.least, wanted.most, limits)
+
+  const reservation_id = `r-${randomBytes(5).toString('hex').slice(0, 8)}`
+  const servers = Array.from({ length: count }, (_, index) => {
+    const id = crypto.randomUUID()
+    const suffix = wanted.most > 1 ? `-${index + 1}` : ''
+    return { id, project_id: projectId, name: wanted.name + suffix, hostname: hostnameOf(wanted.hostname ?? wanted.name, suffix, id), launch_index: index }
+  })
+  await tx
+    .insertInto('compute.server')
+    .values(
+      servers.map((server) => ({
+        ...server,
+        user_id: who.user.id,
+        description: wanted.description,
+        flavor: json({ ...flavor }),
+        image_id: wanted.image,
+        image: json({ ...image }),
+        key_name: wanted.key_name ?? null,
+        key_data: key,
+        user_data: wanted.user_data,
+        config_drive: wanted.config_drive,
+        metadata: json(wanted.metadata),
+        tags: wanted.tags,
+        access_ip_v4: wanted.access_ip_v4,
+        access_ip_v6: wanted.access_ip_v6,
+        availability_zone: wanted.availability_zone,
+        requested_host: wanted.requested_host,
+        scheduler_hints: json(wanted.scheduler_hints as never),
+        security_groups: wanted.security_groups.length > 0 ? wanted.security_groups : ['default'],
+        reservation_id,
+        task_state: 'scheduling',
+      })),
+    )
+    .execute()
+  for (const server of servers) await requestPorts(tx, who, { ...server, security_groups: wanted.security_groups, availability_zone: wanted.availability_zone }, wanted.networks)
+  await beginActions(tx, servers, who.user.id, requestId, 'create')
+  for (const { id } of servers) hintChanged(tx, 'server', id, projectId)
+  await pokeAll(
+    tx,
+    'server',
+    servers.map(({ id }) => id),
+  )
+  return { ids: servers.map(({ id }) => id), reservation_id }
+}
+
+/** The flavor that a project may use, by its id. @throws Fault 400 */
+async function flavorFor(tx: Tx, projectId: string, id: string): Promise<ServerFlavor> {
+  const flavor = await tx
+    .selectFrom('compute.flavor as f')
+    .select(['id', 'name', 'description', 'memory_mb', 'vcpus', 'root_gb', 'ephemeral_gb', 'swap_mb', 'extra_specs'])
+    .where('id', '=', id)
+    .where('disabled', '=', false)
+    .where(sql<boolean>`(f.is_public or exists (select from compute.flavor_access a where a.flavor_id = f.id and a.project_id = ${projectId}))`)
+    .executeTakeFirst()
+  if (!flavor) throw badRequest(`Flavor ${id} could not be found.`)
+  return { ...flavor, extra_specs: flavor.extra_specs as Record<string, string> }
+}
+
+async function imageOf(tx: Tx, who: Who, id: string, flavor: ServerFlavor): Promise<ServerImage> {
+  const image = await imageForServer(tx, who, id)
+  if (image instanceof Fault) throw image.status === 404 ? badRequest('Can not find requested image') : image
+  if (flavor.memory_mb < image.min_ram) throw badRequest("Flavor's memory is too small for requested image.")
+  const bytes = flavor.root_gb * 2 ** 30
+  const size = Math.max(image.size ?? 0, image.virtual_size ?? 0)
+  if (bytes > 0 && bytes < size) {
+    throw badRequest(`Flavor's disk is too small for requested image. Flavor disk is ${bytes} bytes, image is ${size} bytes.`)
+  }
+  if (bytes > 0 && flavor.root_gb < image.min_disk) {
+    throw badRequest(
+      `Flavor's disk is smaller than the minimum size specified in image metadata. Flavor disk is ${bytes} bytes, minimum size is ${image.min_disk * 2 ** 30} bytes.`,
+    )
+  }
+  const { name, disk_format, container_format, min_disk, os_hash_algo, os_hash_value, properties } = image
+  return {
+    name: name ?? '',
+    disk_format: disk_format ?? '',
+    container_format: container_format ?? '',
+    min_disk,
+    size: image.size ?? 0,
+    os_hash_algo: os_hash_algo ?? '',
+    os_hash_value: os_hash_value ?? '',
+    properties: properties as Record<string, string>,
+  }
+}
+
+async function keyOf(tx: Tx, userId: string, name: string): Promise<string> {
+  const key = await tx.selectFrom('compute.keypair').select('public_key').where('user_id', '=', userId).where('name', '=', name).executeTakeFirst()
+  if (!key) throw badRequest('Invalid key_name provided.')
+  return key.public_key
+}
+
+async function mustBeHost(tx: Tx, name: string): Promise<void> {
+  const host = await tx.selectFrom('compute.service').select('host').where('host', '=', name).executeTakeFirst()
+  if (!host) throw badRequest(`Compute host ${name} could not be found.`)
+}
+
+/** A name as DNS allows it (nova/utils.py, sanitize_hostname); what nothing is left of becomes Server-{id}. */
+export function hostnameOf(name: string, suffix: string, id: string): string {
+  const clean = name
+    .normalize('NFKD')
+    .replaceAll(/[ _.]/g, '-')
+    .replaceAll(/[^A-Za-z0-9-]/g, '')
+    .toLowerCase()
+    .replaceAll(/^-+|-+$/g, '')
+    .slice(0, 63 - suffix.length)
+  return clean === '' ? `Server-${id}` : clean + suffix
+}

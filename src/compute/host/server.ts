@@ -1,0 +1,255 @@
+// A server on its host. Looks at the domain that libvirt really has, compares it with the document, and takes the one step that brings
+// them together; what takes its time (a guest that shuts down) is not waited for but looked at again when libvirt tells of it.
+import fs from 'node:fs'
+import path from 'node:path'
+import { type DomainRef, DomainState, ErrorCode, isLibvirtError, ShutoffReason, Start, Undefine } from '../../agent/libvirt.ts'
+import type { Machine } from '../../agent/machine.ts'
+import { Final, type Outcome, type Realiser } from '../../agent/realise.ts'
+import type { ServerDocument, ServerObservation } from '../../wire/documents.ts'
+import { crash } from '../../work/crash.ts'
+import { consoleLog, ensureDisks, type Memory, remember, remembered, removeFiles, serversFolder } from './disks.ts'
+import { domainXml, serverIdOf } from './domain.ts'
+
+/** How long a guest gets to shut itself down before its power is cut. As Nova's shutdown_timeout. */
+const patience = 60_000
+
+type Power = 'running' | 'paused' | 'off' | 'saved'
+
+export interface Seen {
+  /** Null when libvirt does not know the domain. */
+  domain: DomainRef | null
+  power: Power
+  /** libvirt's ShutoffReason, when off. */
+  reason: number
+}
+
+export type Step = 'start' | 'power off' | 'shut down' | 'restart' | 'pause' | 'resume' | 'save' | 'leave off' | 'crashed' | 'nothing'
+
+/** What to do next, from the document, what is seen and what this host has already done for the server. Pure. */
+export function nextStep(
+  want: Pick<ServerDocument, 'power' | 'starts' | 'reboots' | 'reboot_type'>,
+  seen: Pick<Seen, 'power' | 'reason'>,
+  done: Memory,
+): Step {
+  const on = seen.power === 'running' || seen.power === 'paused'
+  if (want.power === 'stopped') return on ? 'shut down' : seen.power === 'saved' ? 'power off' : 'nothing'
+  if (want.power === 'suspended') return on ? 'save' : seen.power === 'saved' ? 'nothing' : 'start'
+  if (on && done.reboots < want.reboots) return want.reboot_type === 'HARD' || seen.power === 'paused' ? 'restart' : 'shut down'
+  if (!on) {
+    const ordered = done.starts < want.starts || done.reboots < want.reboots || seen.power === 'saved'
+    if (!ordered && (seen.reason === ShutoffReason.SHUTDOWN || seen.reason === ShutoffReason.DESTROYED)) return 'leave off'
+    if (!ordered && seen.reason === ShutoffReason.CRASHED) return 'crashed'
+    return 'start'
+  }
+  if (want.power === 'paused') return seen.power === 'paused' ? 'nothing' : 'pause'
+  return seen.power === 'paused' ? 'resume' : 'nothing'
+}
+
+export function serverRealiser(machine: Machine): Realiser<'server'> {
+  const { libvirt, tag, log } = machine
+  /** When a shutdown was ordered, by server: after `patience` the power is cut. Forgotten with the process: then it is ordered again. */
+  const orders = new Map<string, number>()
+  const timers = new Map<string, NodeJS.Timeout>()
+  let changed: (id: string) => void = () => undefined
+
+  const see = async (id: string): Promise<Seen> => {
+    const domain = await libvirt.findDomain(id)
+    if (!domain) return { domain: null, power: 'off', reason: ShutoffReason.UNKNOWN }
+    const { state, reason } = await libvirt.domainGetState({ dom: domain })
+    if (state === DomainState.PAUSED) return { domain, power: 'paused', reason: 0 }
+    if (state === DomainState.SHUTOFF || state === DomainState.CRASHED)
+      return {
+        domain,
+        power: reason === ShutoffReason.SAVED ? 'saved' : 'off',
+        reason: state === DomainState.CRASHED ? ShutoffReason.CRASHED : reason,
+      }
+    return { domain, power: 'running', reason: 0 }
+  }
+
+  const lookAgain = (id: string, after: number) => {
+    clearTimeout(timers.get(id))
+    timers.set(
+      id,
+      setTimeout(() => changed(id), after),
+    )
+  }
+
+  const forget = (id: string) => {
+    orders.delete(id)
+    clearTimeout(timers.get(id))
+    timers.delete(id)
+  }
+
+  /** Asks the guest to shut down; cuts its power when it has not done so in time. True once the domain is off. */
+  const shutDown = async (id: string, domain: DomainRef, power: Power): Promise<boolean> => {
+    const since = orders.get(id)
+    const left = since === undefined ? patience : since + patience - Date.now()
+    if (power === 'paused' || left <= 0) {
+      await destroy(domain)
+      return true
+    }
+    if (since === undefined) orders.set(id, Date.now())
+    // Repeated every few seconds: a guest that is still booting does not hear the power button.
+    await libvirt.domainShutdownFlags({ dom: domain, flags: 0 }).catch(ignoreOff)
+    lookAgain(id, Math.min(left, 5_000))
+    return false
+  }
+
+  const destroy = (domain: DomainRef) => libvirt.domainDestroyFlags({ dom: domain }).catch(ignoreOff)
+
+  const start = async (server: ServerDocument, seen: Seen, step: Timeline['step']) => {
+    const disks = await ensureDisks(machine, server, step)
+    crash('host: disks made')
+    if (seen.power !== 'saved' || !seen.domain) {
+      await fs.promises.appendFile(consoleLog(machine, server.id), '')
+      seen.domain = await orFinal(libvirt.domainDefineXmlFlags({ xml: domainXml(machine, server, disks, consoleLog(machine, server.id)) }))
+      crash('host: domain defined')
+    }
+    const domain = seen.domain
+    await step('start', () => orFinal(libvirt.domainCreateWithFlags({ dom: domain, flags: server.power === 'paused' ? Start.PAUSED : 0 })))
+    crash('host: domain started')
+  }
+
+  const take = async (server: ServerDocument, next: Step, seen: Seen, step: Timeline['step']): Promise<'again' | 'working' | 'done'> => {
+    const domain = seen.domain!
+    const rebooting = remembered(machine, server.id).reboots < server.reboots
+    switch (next) {
+      case 'start':
+        await start(server, seen, step)
+        await remember(machine, server.id, { starts: server.starts, reboots: server.reboots })
+        return 'again'
+      case 'restart':
+        await destroy(domain)
+        return 'again'
+      case 'shut down':
+        if (!(await shutDown(server.id, domain, seen.power))) return 'working'
+        return 'again'
+      case 'power off':
+        await libvirt.domainUndefineFlags({ dom: domain, flags: Undefine.MANAGED_SAVE })
+        return 'again'
+      case 'pause':
+        await libvirt.domainSuspend({ dom: domain })
+        return 'again'
+      case 'resume':
+        await libvirt.domainResume({ dom: domain })
+        return 'again'
+      case 'save':
+        await step('save', () => libvirt.domainManagedSave({ dom: domain }, { timeoutMs: 0 }))
+        return 'again'
+      case 'nothing':
+        // A stop or a reboot that was asked for twice, or that the guest did first: it is done all the same.
+        if (rebooting && server.power !== 'active')
+          await remember(machine, server.id, { ...remembered(machine, server.id), reboots: server.reboots })
+        return 'done'
+      default:
+        return 'done'
+    }
+  }
+
+  const observe = (server: ServerDocument, seen: Seen, next: Step): ServerObservation => {
+    const power = next === 'crashed' ? 'crashed' : seen.power === 'off' ? 'stopped' : seen.power === 'saved' ? 'suspended' : seen.power
+    return {
+      power,
+      ...(power === 'stopped' && { reason: next === 'leave off' ? 'guest' : 'ordered' }),
+      ...remembered(machine, server.id),
+    }
+  }
+
+  return {
+    kind: 'server',
+
+    async ensure(server): Promise<Outcome> {
+      const timeline = startTimeline()
+      await fs.promises.mkdir(path.join(serversFolder(machine), server.id), { recursive: true, mode: 0o755 })
+      // Each turn looks anew; a handful is enough for the longest way (restart = off, define, start).
+      for (let turn = 0; turn < 8; turn++) {
+        const seen = await see(server.id)
+        const next = nextStep(server, seen, remembered(machine, server.id))
+        if (next !== 'nothing' && next !== 'leave off') log.info({ server: server.id, step: next, power: seen.power }, 'server: a step')
+        const result = await take(server, next, seen, timeline.step)
+        if (result === 'working') return { state: 'working', server: { ...observe(server, seen, next), events: timeline.events } }
+        if (result === 'done') {
+          forget(server.id)
+          return { state: 'ready', server: { ...observe(server, seen, next), events: timeline.events } }
+        }
+      }
+      throw new Error('The server does not come to rest: something else on this host starts or stops it.')
+    },
+
+    async remove(id) {
+      forget(id)
+      const domain = await libvirt.findDomain(id)
+      if (domain) {
+        await destroy(domain)
+        await libvirt
+          .domainUndefineFlags({
+            dom: domain,
+            flags: Undefine.MANAGED_SAVE | Undefine.SNAPSHOTS_METADATA | Undefine.NVRAM | Undefine.CHECKPOINTS_METADATA,
+          })
+          .catch((error) => {
+            if (!isLibvirtError(error, ErrorCode.NO_DOMAIN)) throw error
+          })
+      }
+      crash('host: domain removed')
+      await removeFiles(machine, id)
+    },
+
+    async existing() {
+      const domains = (await libvirt.listDomains()).flatMap((domain) => serverIdOf(tag, domain.name) ?? [])
+      const folders = fs.existsSync(serversFolder(machine)) ? await fs.promises.readdir(serversFolder(machine)) : []
+      return [...new Set([...domains, ...folders])]
+    },
+
+    async watch(heard) {
+      changed = heard
+      const offs = [
+        libvirt.on('lifecycle', ({ dom }) => {
+          const id = serverIdOf(tag, dom.name)
+          if (id) changed(id)
+        }),
+        // Events were missed while libvirt was away.
+        libvirt.on('connected', () => {
+          for (const id of machine.wanted('server').keys()) changed(id)
+        }),
+      ]
+      return () => {
+        for (const off of offs) off()
+        for (const id of [...timers.keys()]) forget(id)
+      }
+    },
+  }
+}
+
+function ignoreOff(error: unknown): void {
+  if (!isLibvirtError(error, ErrorCode.OPERATION_INVALID, ErrorCode.NO_DOMAIN)) throw error
+}
+
+/** What libvirt refuses for reasons of the domain itself will be refused again: say so, so that control can try another host. */
+async function orFinal<T>(call: Promise<T>): Promise<T> {
+  try {
+    return await call
+  } catch (error) {
+    if (isLibvirtError(error, ErrorCode.XML_ERROR, ErrorCode.CONFIG_UNSUPPORTED, ErrorCode.INTERNAL_ERROR, ErrorCode.OPERATION_FAILED))
+      throw new Final(`This host cannot run the server: ${error.message}`)
+    throw error
+  }
+}
+
+interface Timeline {
+  events: NonNullable<ServerObservation['events']>
+  step: <T>(name: string, work: () => Promise<T>) => Promise<T>
+}
+
+/** What took how long, for the server's list of events. */
+function startTimeline(): Timeline {
+  const events: Timeline['events'] = []
+  return {
+    events,
+    async step(name, work) {
+      const started_at = new Date().toISOString()
+      const result = await work()
+      events.push({ name, started_at, finished_at: new Date().toISOString() })
+      return result
+    },
+  }
+}

@@ -1,0 +1,127 @@
+// A controller: serves the APIs, decides, and tells hosts what their machines should look like. Stateless and one of any number.
+// This file is the list of rooms: which services it mounts, whose work its engine does, who hears what hosts report.
+import { randomUUID } from 'node:crypto'
+import fs from 'node:fs'
+import http from 'node:http'
+import path from 'node:path'
+import type { FastifyInstance } from 'fastify'
+import { pino } from 'pino'
+import { blockStorage } from './block-storage/service.ts'
+import { registerConsole } from './compute/control/console.ts'
+import * as computeWork from './compute/control/work.ts'
+import { compute, computeVersions } from './compute/service.ts'
+import type { Config } from './config.ts'
+import { registerDashboard } from './dashboard.ts'
+import { connect, type Database, json } from './database/connect.ts'
+import { embeddedSocket } from './database/embedded.ts'
+import { openPolicy } from './http/policy.ts'
+import { api } from './http/table.ts'
+import { authenticator } from './identity/control/authenticate.ts'
+import { identity } from './identity/service.ts'
+import { registerImageDownload } from './image/control/download.ts'
+import * as imageWork from './image/control/work.ts'
+import { image } from './image/service.ts'
+import * as networkWork from './network/control/work.ts'
+import { network } from './network/service.ts'
+import * as placementWork from './placement/control/work.ts'
+import { placement } from './placement/service.ts'
+import { controllerSocket, sealingKey } from './start/files.ts'
+import { registerWire } from './wire/control.ts'
+import { startEngine } from './work/engine.ts'
+import { startHints } from './work/hint.ts'
+
+export interface Controller {
+  stop(): Promise<void>
+}
+
+/** The database that this cloud's settings name. */
+export const openDatabase = (config: Config, name = 'wisp controller'): Database =>
+  connect(config.databaseUrl ?? embeddedSocket(config.home), { connections: config.databaseConnections, name })
+
+/** This cloud's id, made once. */
+export async function cloudId(db: Database): Promise<string> {
+  await db.read
+    .insertInto('wisp.fact')
+    .values({ name: 'cloud', value: json(randomUUID()) })
+    .onConflict((on) => on.doNothing())
+    .execute()
+  const { value } = await db.read.selectFrom('wisp.fact').select('value').where('name', '=', 'cloud').executeTakeFirstOrThrow()
+  return value as string
+}
+
+/** Starts a controller and resolves once it answers. */
+export async function startController(config: Config): Promise<Controller> {
+  const log = pino({ level: config.logLevel, base: { program: 'controller', pid: process.pid } })
+  const db = openDatabase(config)
+  const leaveHints = await startHints(db)
+  const key = sealingKey(config.home)
+  const services = [
+    identity({ db, key, config }),
+    image({ db, config }),
+    compute(),
+    computeVersions(),
+    placement({ db, config }),
+    network(),
+    blockStorage(),
+  ].flat()
+  const policy = openPolicy(services, { path: config.policyFile ?? path.join(config.home, 'policy.yaml'), log })
+  const authenticate = authenticator(db, key)
+  const tls =
+    config.tlsCertificate && config.tlsKey
+      ? { cert: fs.readFileSync(config.tlsCertificate, 'utf8'), key: fs.readFileSync(config.tlsKey, 'utf8') }
+      : undefined
+  const app = api(services, { db, authenticate, policy, log, ...(tls && { tls }) })
+  const wire = registerWire(app, {
+    db,
+    log,
+    cloud: await cloudId(db),
+    heard: { ...networkWork.heard, ...computeWork.heard },
+    hello: [placementWork.hello, networkWork.hello, computeWork.hello],
+  })
+  registerImageDownload(app, { db, config })
+  const consoles = registerConsole(app, db, log)
+  if (config.dashboard) registerDashboard(app, { authenticate, log })
+
+  await app.listen({ host: config.listen, port: config.port })
+  const local = await listenLocally(app, controllerSocket(config.home))
+  const engine = startEngine(db, { ...networkWork.handlers, ...imageWork.handlers(config), ...computeWork.handlers }, log)
+  log.info({ address: app.listeningOrigin }, 'controller: ready')
+
+  return {
+    async stop() {
+      wire.stop()
+      consoles.stop()
+      local.close()
+      await app.close()
+      await engine.stop()
+      await leaveHints()
+      policy.close()
+      await db.close()
+    },
+  }
+}
+
+/** The host on this machine comes in by a Unix socket that only root may open, to the very same server. */
+async function listenLocally(app: FastifyInstance, socket: string): Promise<http.Server> {
+  fs.mkdirSync(path.dirname(socket), { recursive: true, mode: 0o755 })
+  fs.rmSync(socket, { force: true })
+  const server = http.createServer((request, response) => app.routing(request, response))
+  server.on('upgrade', (...upgrade) => app.server.emit('upgrade', ...upgrade))
+  server.keepAliveTimeout = 75_000
+  const mask = process.umask(0o177)
+  try {
+    await new Promise<void>((listening, failed) => server.once('error', failed).listen(socket, listening))
+  } finally {
+    process.umask(mask)
+  }
+  return server
+}
+
+/** `wisp controller`: until a signal ends it. */
+export async function runController(config: Config): Promise<void> {
+  const controller = await startController(config)
+  await new Promise<void>((go) => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, go)
+  })
+  await controller.stop()
+}

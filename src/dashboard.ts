@@ -1,0 +1,89 @@
+// Serves the dashboard's files at /dashboard, and one stream of hints by which open pages know what to fetch again. The dashboard knows
+// nothing that the public APIs do not tell: the stream says only that something of the caller's project has changed.
+import fs from 'node:fs'
+import path from 'node:path'
+import fastifyStatic from '@fastify/static'
+import type { FastifyInstance } from 'fastify'
+import type { Logger } from 'pino'
+import { Fault, notFound } from './http/fault.ts'
+import type { Who } from './http/who.ts'
+import { type Changed, hints } from './work/hint.ts'
+
+export const dashboardFiles = path.join(import.meta.dirname, '../dashboard/dist')
+
+export interface DashboardDeps {
+  authenticate(token: string): Promise<Who | Fault>
+  log: Logger
+}
+
+const keepAliveEvery = 15_000
+const securityHeaders = {
+  'x-frame-options': 'DENY',
+  'x-content-type-options': 'nosniff',
+  'referrer-policy': 'no-referrer',
+  'content-security-policy':
+    "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; font-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
+}
+
+export function registerDashboard(app: FastifyInstance, { authenticate, log }: DashboardDeps): void {
+  app.get('/dashboard/events', async (request, reply) => {
+    const token = request.headers['x-auth-token']
+    const who = typeof token === 'string' ? await authenticate(token) : new Fault(401, 'The stream of changes wants an X-Auth-Token.')
+    if (who instanceof Fault) return reply.code(401).send({ error: { code: 401, message: who.message } })
+    const everything = who.project === null || who.roles.includes('admin')
+    reply.hijack()
+    reply.raw.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store', 'x-accel-buffering': 'no' })
+    reply.raw.write(': hello\n\n')
+    const send = (changed: Changed) => {
+      if (!everything && changed.project_id !== null && changed.project_id !== who.project?.id) return
+      reply.raw.write(`data: ${JSON.stringify({ kind: changed.kind, id: changed.id })}\n\n`)
+    }
+    // A token that was revoked meanwhile must not go on listening.
+    const alive = setInterval(async () => {
+      if ((await authenticate(token as string)) instanceof Fault) reply.raw.end()
+      else reply.raw.write(': still here\n\n')
+    }, keepAliveEvery)
+    hints.on('changed', send)
+    reply.raw.once('close', () => {
+      clearInterval(alive)
+      hints.off('changed', send)
+    })
+    return reply
+  })
+
+  // The root is the identity service's list of versions; a person's browser is shown the way.
+  app.addHook('onRequest', async (request, reply) => {
+    if (request.raw.url === '/' && request.headers.accept?.includes('text/html')) return reply.redirect('/dashboard/')
+  })
+  if (!fs.existsSync(dashboardFiles)) {
+    log.warn({ folder: dashboardFiles }, 'dashboard: it has not been built; "./wisp up" builds it')
+    return
+  }
+  app.register(async (pages) => {
+    pages.addHook('onSend', async (_request, reply) => {
+      reply.headers(securityHeaders)
+    })
+    await pages.register(fastifyStatic, {
+      root: dashboardFiles,
+      prefix: '/dashboard/',
+      wildcard: false,
+      immutable: true,
+      maxAge: '365d',
+      index: false,
+    })
+    const page = (
+      _request: unknown,
+      reply: { header(name: string, value: string): { type(type: string): { send(body: unknown): unknown } } },
+    ) =>
+      reply
+        .header('cache-control', 'no-cache')
+        .type('text/html')
+        .send(fs.createReadStream(path.join(dashboardFiles, 'index.html')))
+    pages.get('/dashboard', page)
+    // Every address of the page itself is the same file; an asset that is not there stays a 404.
+    pages.get('/dashboard/*', (request, reply) => {
+      if (/\.[a-z0-9]+$/.test(request.url.split('?', 1)[0]!)) throw notFound()
+      return page(request, reply)
+    })
+  })
+}

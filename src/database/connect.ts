@@ -1,0 +1,283 @@
+// The way to PostgreSQL: a pool, reads without a transaction, writes in one that is retried when PostgreSQL asks for it,
+// and hints by LISTEN/NOTIFY. Everything here works the same on the embedded server and on DATABASE_URL.
+import { createHash } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
+import {
+  Kysely,
+  type PostgresCursor,
+  PostgresDialect,
+  type PostgresPoolClient,
+  type PostgresQueryResult,
+  type RawBuilder,
+  sql,
+} from 'kysely'
+import pg from 'pg'
+import type { DB } from './types.ts'
+
+/** What queries are written against: the pool (`database.read`) or a transaction (inside `database.write`). */
+export type Tx = Kysely<DB>
+
+/** Where the embedded server listens; `host` is the folder of its Unix socket. */
+export interface SocketOptions {
+  host: string
+  port: number
+  user: string
+  database: string
+}
+
+export interface ConnectOptions {
+  /** Most connections of this process (default 10). */
+  connections?: number
+  /** What `pg_stat_activity` shows (default `wisp`). */
+  name?: string
+  /** How long to wait for a server that is starting or restarting, in milliseconds (default 10,000). */
+  patience?: number
+}
+
+export interface Database {
+  /** Each statement by itself, on any connection. */
+  read: Tx
+  /**
+   * One transaction (READ COMMITTED). Run again from the start, up to 5 times, after a serialization failure or a deadlock:
+   * so `work` must do nothing but talk to `tx`; everything else belongs in `afterCommit`.
+   */
+  write<T>(work: (tx: Tx) => Promise<T>): Promise<T>
+  /** Calls `heard` with the payload of every NOTIFY on `channel` until the returned function is called. Only a hint: those sent while the connection was lost are lost. */
+  listen(channel: string, heard: (payload: string) => void): Promise<() => Promise<void>>
+  close(): Promise<void>
+}
+
+const TRIES = 5
+const commits = new WeakMap<Tx, (() => void)[]>()
+const lasts = new WeakMap<Tx, (() => Promise<void>)[]>()
+
+/** Runs `then` once the transaction has been committed; never if it is rolled back. `tx` must be the one that `write` handed out. */
+export function afterCommit(tx: Tx, then: () => void): void {
+  const waiting = commits.get(tx)
+  if (!waiting) throw new Error('afterCommit wants the transaction that database.write handed out')
+  waiting.push(then)
+}
+
+/** Does `last` in the transaction, after all that `write` was given to do: for rows that must be locked last. `tx` as for afterCommit. */
+export function beforeCommit(tx: Tx, last: () => Promise<void>): void {
+  const waiting = lasts.get(tx)
+  if (!waiting) throw new Error('beforeCommit wants the transaction that database.write handed out')
+  waiting.push(last)
+}
+
+/** A value for a jsonb column. Needed for arrays, which `pg` would send as PostgreSQL arrays, and for bare strings. */
+export function json<T>(value: T): RawBuilder<T> {
+  return sql<T>`${JSON.stringify(value)}::jsonb`
+}
+
+/** Opens a pool; the first connection is made by the first query. `to` is a URL (`postgres://…`, with `?host=/folder` for a Unix socket) or a socket. */
+export function connect(to: string | SocketOptions, options: ConnectOptions = {}): Database {
+  const settings: pg.PoolConfig = {
+    ...(typeof to === 'string' ? { connectionString: to } : to),
+    application_name: options.name ?? 'wisp',
+    max: options.connections ?? 10,
+    idleTimeoutMillis: 60_000,
+    connectionTimeoutMillis: 30_000,
+    idle_in_transaction_session_timeout: 60_000,
+    types: { getTypeParser },
+  }
+  const pool = new pg.Pool(settings)
+  // Without these a server that goes away would take the process with it; the next query reports the loss to whoever asked.
+  pool.on('error', () => {})
+  pool.on('connect', (client) => client.on('error', () => {}))
+
+  const clients = new WeakMap<pg.PoolClient, PostgresPoolClient>()
+  const patience = options.patience ?? 10_000
+  const read: Tx = new Kysely<DB>({
+    dialect: new PostgresDialect({
+      pool: {
+        connect: async () => {
+          const client = await acquire(pool, patience)
+          let known = clients.get(client)
+          if (!known) {
+            known = named(client)
+            clients.set(client, known)
+          }
+          return known
+        },
+        end: () => pool.end(),
+      },
+    }),
+  })
+  const listener = listening(settings)
+
+  return {
+    read,
+    listen: listener.listen,
+    async write<T>(work: (tx: Tx) => Promise<T>): Promise<T> {
+      for (let attempt = 1; ; attempt++) {
+        const then: (() => void)[] = []
+        try {
+          const result = await read.transaction().execute(async (tx) => {
+            commits.set(tx, then)
+            const last: (() => Promise<void>)[] = []
+            lasts.set(tx, last)
+            const done = await work(tx)
+            for (const each of last) await each()
+            return done
+          })
+          for (const each of then) each()
+          return result
+        } catch (error) {
+          if (attempt === TRIES || !mayTryAgain(error)) throw error
+          await sleep(Math.random() * 10 * 2 ** attempt)
+        }
+      }
+    },
+    async close() {
+      await listener.close()
+      await read.destroy()
+    },
+  }
+}
+
+function codeOf(error: unknown): string | undefined {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
+}
+
+// A migration changed a table under a prepared statement: the name is of no use any more, nor is the connection that has it.
+function planChanged(error: unknown): boolean {
+  return codeOf(error) === '0A000' && String(error).includes('cached plan must not change')
+}
+
+function mayTryAgain(error: unknown): boolean {
+  const code = codeOf(error)
+  return code === '40001' || code === '40P01' || planChanged(error)
+}
+
+// Nothing has been sent yet, so waiting for a server that is just restarting is always safe.
+const NOT_YET = new Set(['ECONNREFUSED', 'ENOENT', 'ECONNRESET', 'EPIPE', '57P03', '57P01'])
+
+async function acquire(pool: pg.Pool, patience: number): Promise<pg.PoolClient> {
+  const until = performance.now() + patience
+  for (;;) {
+    try {
+      return await pool.connect()
+    } catch (error) {
+      if (!NOT_YET.has(codeOf(error) ?? '') || performance.now() > until) throw error
+      await sleep(50)
+    }
+  }
+}
+
+// Statements that come again are prepared under a name, so that PostgreSQL parses and plans them once per connection.
+// Lists with many filters have endless variants: only what came before gets a name, and a connection keeps a bounded number.
+const NAMED_PER_CONNECTION = 200
+const NAMED_FROM = 3
+
+function named(client: pg.PoolClient): PostgresPoolClient {
+  const seen = new Map<string, number>()
+  const names = new Map<string, string>()
+  let stale = false
+
+  const nameOf = (text: string): string | undefined => {
+    const known = names.get(text)
+    if (known || names.size >= NAMED_PER_CONNECTION) return known
+    const times = (seen.get(text) ?? 0) + 1
+    if (times < NAMED_FROM) {
+      if (seen.size > 1000) seen.clear()
+      seen.set(text, times)
+      return undefined
+    }
+    seen.delete(text)
+    const name = createHash('sha256').update(text).digest('base64url')
+    names.set(text, name)
+    return name
+  }
+
+  function query<R>(text: string, values: readonly unknown[]): Promise<PostgresQueryResult<R>>
+  function query<R>(cursor: PostgresCursor<R>): PostgresCursor<R>
+  function query<R>(
+    text: string | PostgresCursor<R>,
+    values: readonly unknown[] = [],
+  ): Promise<PostgresQueryResult<R>> | PostgresCursor<R> {
+    if (typeof text !== 'string') throw new Error('Cursors are not used here')
+    return run<R>(text, values)
+  }
+  async function run<R>(text: string, values: readonly unknown[]): Promise<PostgresQueryResult<R>> {
+    const name = values.length > 0 ? nameOf(text) : undefined
+    const { command, rowCount, rows } = await client.query({ ...(name && { name }), text, values: [...values] }).catch(async (error) => {
+      if (!planChanged(error)) throw error
+      stale = true
+      // Outside of a transaction, asking again without the name is all it takes; inside, `write` starts over on another connection.
+      return await client.query({ text, values: [...values] }).catch(() => Promise.reject(error))
+    })
+    // COMMIT of a transaction in which a statement failed is quietly a ROLLBACK: someone swallowed an error.
+    if (text === 'commit' && command === 'ROLLBACK') {
+      throw new Error('The transaction was rolled back at commit: a statement in it had failed, and its error was swallowed')
+    }
+    return { command: command as PostgresQueryResult<R>['command'], rowCount: rowCount ?? 0, rows }
+  }
+  return { query, release: () => client.release(stale) }
+}
+
+// One connection, outside of the pool, for all channels; made anew when it is lost.
+function listening(settings: pg.PoolConfig) {
+  const channels = new Map<string, Set<(payload: string) => void>>()
+  let client: Promise<pg.Client> | undefined
+  let closed = false
+
+  const open = async (): Promise<pg.Client> => {
+    const fresh = new pg.Client({ ...settings, application_name: `${settings.application_name} listen` })
+    fresh.on('error', () => {})
+    fresh.on('end', () => {
+      client = undefined
+      if (!closed && channels.size > 0) void reopen()
+    })
+    fresh.on('notification', ({ channel, payload }) => {
+      for (const heard of channels.get(channel) ?? []) heard(payload ?? '')
+    })
+    await fresh.connect()
+    for (const channel of channels.keys()) await fresh.query(`listen ${pg.escapeIdentifier(channel)}`)
+    return fresh
+  }
+  const reopen = async (): Promise<void> => {
+    while (!closed && channels.size > 0 && !client) {
+      const attempt = open()
+      client = attempt
+      await attempt.catch(() => {
+        if (client === attempt) client = undefined
+      })
+      if (!client) await sleep(500, undefined, { ref: false })
+    }
+  }
+
+  return {
+    async listen(channel: string, heard: (payload: string) => void) {
+      const known = channels.get(channel) ?? new Set()
+      channels.set(channel, known.add(heard))
+      if (client) await (await client).query(`listen ${pg.escapeIdentifier(channel)}`)
+      else await reopen()
+      return async () => {
+        known.delete(heard)
+        if (known.size > 0 || channels.get(channel) !== known) return
+        channels.delete(channel)
+        if (client) await (await client).query(`unlisten ${pg.escapeIdentifier(channel)}`)
+      }
+    },
+    async close() {
+      closed = true
+      await (await client?.catch(() => undefined))?.end()
+    },
+  }
+}
+
+function wholeNumber(text: string): number {
+  const value = Number(text)
+  if (!Number.isSafeInteger(value)) throw new Error(`The database holds ${text}, which is too large for a number`)
+  return value
+}
+
+// int8 and numeric as numbers (sizes and counts; an unsafe one is an error, never a wrong number), dates as text, the rest as pg does.
+function getTypeParser(oid: number, format?: 'text' | 'binary') {
+  if (format === 'binary') return pg.types.getTypeParser(oid, 'binary')
+  if (oid === pg.types.builtins.INT8) return wholeNumber
+  if (oid === pg.types.builtins.NUMERIC) return Number
+  if (oid === pg.types.builtins.DATE) return String
+  return pg.types.getTypeParser(oid, 'text')
+}

@@ -1,0 +1,700 @@
+-- THE schema: everything that Wisp remembers, in service order. One PostgreSQL schema per service, so that a decision that touches
+-- several services is one transaction. migrations/ are the steps that led here; a test holds the two equal.
+--
+-- Conventions: ids are text (identity: 32 hex digits as Keystone's, else UUIDs), so that a malformed id is simply not found.
+-- `generation` counts what control wants of a host; `revision` counts changes that clients see. Times are timestamptz.
+
+create extension if not exists btree_gist;
+
+-- ─── wisp: the program's own bookkeeping ───────────────────────────────────────────────────────────────────────────────────────
+create schema wisp;
+
+create table wisp.migration (
+  name       text primary key,
+  checksum   text not null,
+  applied_at timestamptz not null default now()
+);
+
+-- Facts about this cloud as a whole: its id, when it was first started.
+create table wisp.fact (
+  name  text primary key,
+  value jsonb not null
+);
+
+-- ─── work: how a wish is carried through crashes ───────────────────────────────────────────────────────────────────────────────
+create schema work;
+
+-- The only queue. A key says "look at this object again"; taken with `for update skip locked` under a lease, fenced by (owner, tries).
+create table work.due (
+  kind        text not null,
+  key         text not null,
+  at          timestamptz not null default now(),
+  lease_until timestamptz,
+  owner       text,
+  tries       bigint not null default 0,   -- rises at every take and every poke: the fence
+  failures    int not null default 0,      -- unknown errors in a row: the backoff, and what the operator's list shows
+  last_error  text,
+  since       timestamptz not null default now(),
+  primary key (kind, key)
+);
+create index due_at on work.due (at);
+
+-- ─── wire: what control tells hosts, and what hosts tell control ───────────────────────────────────────────────────────────────
+create schema wire;
+
+create table wire.host (
+  id          text primary key,
+  name        text not null unique,
+  secret_hash bytea not null,               -- sha256 of the bearer secret that the host got when it joined
+  rev         bigint not null default 0,    -- this host's revision: raised under this row's lock, so order = commit order
+  machine_id  text,                         -- of the machine that said hello; another machine with the same name is refused
+  boot_id     text,
+  hello       jsonb not null default '{}',  -- capabilities and inventory as the agent reported them
+  joined_at   timestamptz not null default now(),
+  seen_at     timestamptz                   -- renewed in one statement for all hosts connected to a controller
+);
+
+create table wire.join_token (
+  hash       bytea primary key,
+  created_at timestamptz not null default now(),
+  expires_at timestamptz not null,
+  used_at    timestamptz,
+  host_id    text references wire.host on delete set null
+);
+
+-- What a host shall make true. Whole documents; body null = it shall be gone (kept until the host has reported it gone).
+create table wire.document (
+  host_id    text not null references wire.host on delete cascade,
+  kind       text not null,
+  id         text not null,
+  rev        bigint not null,
+  generation bigint not null,
+  body       jsonb,
+  request_id text,                          -- of the request that led to it, for the host's log
+  primary key (host_id, kind, id)
+);
+create index document_rev on wire.document (host_id, rev);
+create index document_id on wire.document (kind, id);
+
+-- What a host reported; written only through the wire, by that host.
+create table wire.observed (
+  host_id    text not null references wire.host on delete cascade,
+  kind       text not null,
+  id         text not null,
+  generation bigint not null,
+  state      jsonb not null,
+  at         timestamptz not null default now(),
+  primary key (host_id, kind, id)
+);
+create index observed_id on wire.observed (kind, id);
+
+-- The few questions to a host and their answers. Any controller may ask, and any may receive the answer; lost in a crash, then asked again.
+create unlogged table wire.question (
+  id          text primary key,
+  host_id     text not null,
+  question    jsonb not null,
+  deadline    timestamptz not null,
+  status      int,                          -- of the answer, as in HTTP; null = not answered yet
+  answer      jsonb,
+  answered_at timestamptz
+);
+create index question_host on wire.question (host_id) where answered_at is null;
+
+-- ─── identity (Keystone) ───────────────────────────────────────────────────────────────────────────────────────────────────────
+create schema identity;
+
+-- A domain is a project that acts as one (is_domain), as in Keystone: then domain_id is null and parent_id too.
+create table identity.project (
+  id          text primary key,
+  name        text not null,
+  domain_id   text references identity.project,
+  parent_id   text references identity.project,
+  is_domain   boolean not null default false,
+  enabled     boolean not null default true,
+  description text not null default '',
+  tags        text[] not null default '{}',
+  options     jsonb not null default '{}',
+  extra       jsonb not null default '{}',
+  created_at  timestamptz not null default now(),
+  check (is_domain = (domain_id is null))
+);
+create unique index project_name on identity.project (domain_id, name) where not is_domain;
+create unique index domain_name on identity.project (name) where is_domain;
+create index project_parent on identity.project (parent_id);
+
+create table identity."user" (
+  id                 text primary key,
+  domain_id          text not null references identity.project,
+  name               text not null,
+  enabled            boolean not null default true,
+  description        text,
+  email              text,
+  default_project_id text,
+  options            jsonb not null default '{}',
+  extra              jsonb not null default '{}',
+  created_at         timestamptz not null default now(),
+  last_active_at     timestamptz,
+  failed_auth_count  int not null default 0,
+  failed_auth_at     timestamptz,
+  tokens_valid_from  timestamptz not null default 'epoch',   -- tokens issued before are void: password changed, user disabled
+  unique (domain_id, name)
+);
+
+-- The newest row is the password; older ones are its history.
+create table identity.password (
+  id         bigint generated always as identity primary key,
+  user_id    text not null references identity."user" on delete cascade,
+  hash       text not null,                 -- PHC string, argon2id
+  created_at timestamptz not null default now(),
+  expires_at timestamptz
+);
+create index password_user on identity.password (user_id, id desc);
+
+create table identity."group" (
+  id          text primary key,
+  domain_id   text not null references identity.project,
+  name        text not null,
+  description text not null default '',
+  extra       jsonb not null default '{}',
+  unique (domain_id, name)
+);
+
+create table identity.group_member (
+  group_id text not null references identity."group" on delete cascade,
+  user_id  text not null references identity."user" on delete cascade,
+  primary key (group_id, user_id)
+);
+create index group_member_user on identity.group_member (user_id);
+
+create table identity.role (
+  id          text primary key,
+  name        text not null,
+  domain_id   text references identity.project,
+  description text,
+  options     jsonb not null default '{}',
+  extra       jsonb not null default '{}'
+);
+create unique index role_name on identity.role (coalesce(domain_id, ''), name);
+
+create table identity.implied_role (
+  prior_role_id   text not null references identity.role on delete cascade,
+  implied_role_id text not null references identity.role on delete cascade,
+  primary key (prior_role_id, implied_role_id)
+);
+
+create table identity.assignment (
+  actor_type  text not null check (actor_type in ('user', 'group')),
+  actor_id    text not null,
+  target_type text not null check (target_type in ('project', 'domain', 'system')),
+  target_id   text not null,                -- 'all' for the system
+  role_id     text not null references identity.role on delete cascade,
+  inherited   boolean not null default false,
+  primary key (actor_id, target_id, role_id, inherited, actor_type, target_type)
+);
+create index assignment_target on identity.assignment (target_type, target_id);
+
+create table identity.region (
+  id               text primary key,
+  parent_region_id text references identity.region,
+  description      text not null default '',
+  extra            jsonb not null default '{}'
+);
+
+create table identity.service (
+  id          text primary key,
+  type        text not null,
+  name        text,
+  description text,
+  enabled     boolean not null default true,
+  extra       jsonb not null default '{}'
+);
+
+-- `url` may carry $(public_url)s, replaced by the address at which the client reached us.
+create table identity.endpoint (
+  id         text primary key,
+  service_id text not null references identity.service on delete cascade,
+  region_id  text references identity.region,
+  interface  text not null check (interface in ('public', 'internal', 'admin')),
+  url        text not null,
+  enabled    boolean not null default true,
+  extra      jsonb not null default '{}'
+);
+
+-- Keys that seal tokens, themselves sealed by the key file of the data directory. The newest seals, all of them open.
+create table identity.token_key (
+  id         text primary key,
+  sealed     bytea not null,
+  created_at timestamptz not null default now()
+);
+
+-- One revoked token (audit_id) or a whole chain of them (chain). Forgotten when no token that it voids could still be valid.
+create table identity.revocation (
+  audit_id   text primary key,
+  chain      boolean not null default false,
+  revision   bigint not null,               -- epoch.revocations after this one: controllers read only what is newer than what they know
+  revoked_at timestamptz not null default now(),
+  expires_at timestamptz not null
+);
+create index revocation_revision on identity.revocation (revision);
+
+-- `value` rises with every change that can alter what a token may do; controllers keep what they know of users and roles in memory until
+-- it does. `revocations` rises with each revoked token. Raised under this row's lock, so order = commit order.
+create table identity.epoch (
+  only_row    boolean primary key default true check (only_row),
+  value       bigint not null default 1,
+  revocations bigint not null default 0
+);
+insert into identity.epoch default values;
+
+-- What users keep at Keystone for other services (EC2 keys and the like); the blob is sealed as the token keys are.
+create table identity.credential (
+  id         text primary key,
+  user_id    text not null references identity."user" on delete cascade,
+  project_id text,
+  type       text not null,
+  blob       bytea not null,
+  extra      jsonb not null default '{}'
+);
+create index credential_user on identity.credential (user_id);
+
+-- Policy documents that operators store for other services (a v3 API of old; nothing here reads them).
+create table identity.policy (
+  id    text primary key,
+  type  text not null,
+  blob  text not null,
+  extra jsonb not null default '{}'
+);
+
+-- ─── image (Glance) ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+create schema image;
+
+create table image.image (
+  id               text primary key,
+  owner            text not null,
+  name             text,
+  status           text not null default 'queued' check (status in ('queued', 'saving', 'active', 'deactivated', 'killed', 'importing')),
+  visibility       text not null default 'shared' check (visibility in ('public', 'private', 'shared', 'community')),
+  container_format text,
+  disk_format      text,
+  min_disk         int not null default 0,
+  min_ram          int not null default 0,
+  protected        boolean not null default false,
+  os_hidden        boolean not null default false,
+  size             bigint,
+  virtual_size     bigint,
+  checksum         text,                    -- md5, as clients expect
+  os_hash_algo     text,
+  os_hash_value    text,
+  tags             text[] not null default '{}',
+  properties       jsonb not null default '{}',
+  upload           text,                    -- the upload under way, or the one that made the data: names the file in the store
+  created_at       timestamptz not null default now(),
+  updated_at       timestamptz not null default now()
+);
+create index image_owner on image.image (owner);
+create index image_created on image.image (created_at, id);
+
+create table image.member (
+  image_id   text not null references image.image on delete cascade,
+  member_id  text not null,
+  status     text not null default 'pending' check (status in ('pending', 'accepted', 'rejected')),
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  primary key (image_id, member_id)
+);
+create index member_id on image.member (member_id);
+
+-- Bits that no image names any more; removed from the store by work on the key 'image-data'.
+create table image.leftover (
+  upload     text primary key,
+  since      timestamptz not null default now()
+);
+
+-- ─── placement ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+create schema placement;
+
+create table placement.provider (
+  id         text primary key,
+  name       text not null unique,
+  generation bigint not null default 0,
+  parent_id  text references placement.provider,
+  root_id    text not null
+);
+create index provider_root on placement.provider (root_id);
+
+create table placement.resource_class (
+  name text primary key
+);
+-- The standard classes (os-resource-classes); what operators add begins with CUSTOM_.
+insert into placement.resource_class (name) values
+  ('VCPU'), ('MEMORY_MB'), ('DISK_GB'), ('PCI_DEVICE'), ('SRIOV_NET_VF'), ('NUMA_SOCKET'), ('NUMA_CORE'), ('NUMA_THREAD'),
+  ('NUMA_MEMORY_MB'), ('IPV4_ADDRESS'), ('VGPU'), ('VGPU_DISPLAY_HEAD'), ('NET_BW_EGR_KILOBIT_PER_SEC'), ('NET_BW_IGR_KILOBIT_PER_SEC'),
+  ('PCPU'), ('MEM_ENCRYPTION_CONTEXT'), ('FPGA'), ('PGPU'), ('NET_PACKET_RATE_KILOPACKET_PER_SEC'),
+  ('NET_PACKET_RATE_EGR_KILOPACKET_PER_SEC'), ('NET_PACKET_RATE_IGR_KILOPACKET_PER_SEC');
+
+-- `used` is the sum of the allocations against this row, kept by the one function that claims and releases; the row lock orders claims.
+create table placement.inventory (
+  provider_id      text not null references placement.provider on delete cascade,
+  resource_class   text not null references placement.resource_class,
+  total            bigint not null check (total > 0),
+  reserved         bigint not null default 0,
+  min_unit         bigint not null default 1,
+  max_unit         bigint not null default 2147483647,
+  step_size        bigint not null default 1,
+  allocation_ratio double precision not null default 1,
+  used             bigint not null default 0 check (used >= 0),
+  primary key (provider_id, resource_class)
+);
+
+create table placement.trait (
+  name text primary key
+);
+
+create table placement.provider_trait (
+  provider_id text not null references placement.provider on delete cascade,
+  trait       text not null references placement.trait,
+  primary key (provider_id, trait)
+);
+
+create table placement.provider_aggregate (
+  provider_id  text not null references placement.provider on delete cascade,
+  aggregate_id text not null,
+  primary key (provider_id, aggregate_id)
+);
+
+create table placement.consumer (
+  id         text primary key,
+  project_id text not null,
+  user_id    text not null,
+  type       text,
+  generation bigint not null default 0
+);
+
+create table placement.allocation (
+  consumer_id    text not null references placement.consumer on delete cascade,
+  provider_id    text not null,
+  resource_class text not null,
+  used           bigint not null check (used > 0),
+  primary key (consumer_id, provider_id, resource_class),
+  foreign key (provider_id, resource_class) references placement.inventory
+);
+create index allocation_provider on placement.allocation (provider_id, resource_class);
+
+-- ─── network (Neutron) ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+create schema network;
+
+create table network.network (
+  id                    text primary key,
+  project_id            text not null,
+  name                  text not null default '',
+  description           text not null default '',
+  admin_state_up        boolean not null default true,
+  shared                boolean not null default false,
+  external              boolean not null default false,
+  is_default            boolean not null default false,
+  port_security_enabled boolean not null default true,
+  mtu                   int not null,
+  network_type          text not null check (network_type in ('local', 'flat', 'vlan', 'vxlan')),
+  physical_network      text,
+  segmentation_id       int,
+  dns_domain            text not null default '',
+  tags                  text[] not null default '{}',
+  generation            bigint not null default 1,
+  revision              int not null default 1,
+  created_at            timestamptz not null default now(),
+  updated_at            timestamptz not null default now()
+);
+create index network_project on network.network (project_id);
+create unique index network_segment on network.network (network_type, coalesce(physical_network, ''), coalesce(segmentation_id, 0))
+  where network_type <> 'local';
+
+create table network.subnet (
+  id                text primary key,
+  network_id        text not null references network.network on delete cascade,
+  project_id        text not null,
+  name              text not null default '',
+  description       text not null default '',
+  ip_version        smallint not null check (ip_version in (4, 6)),
+  cidr              cidr not null,
+  gateway_ip        inet,
+  enable_dhcp       boolean not null default true,
+  ipv6_ra_mode      text,
+  ipv6_address_mode text,
+  dns_nameservers   text[] not null default '{}',
+  host_routes       jsonb not null default '[]',
+  service_types     text[] not null default '{}',
+  dns_publish_fixed_ip boolean not null default false,
+  tags              text[] not null default '{}',
+  revision          int not null default 1,
+  created_at        timestamptz not null default now(),
+  updated_at        timestamptz not null default now(),
+  constraint subnet_overlap exclude using gist (network_id with =, cidr inet_ops with &&)
+);
+create index subnet_network on network.subnet (network_id);
+create index subnet_project on network.subnet (project_id);
+
+create table network.allocation_pool (
+  subnet_id text not null references network.subnet on delete cascade,
+  first_ip  inet not null,
+  last_ip   inet not null,
+  primary key (subnet_id, first_ip)
+);
+
+create table network.port (
+  id                    text primary key,
+  network_id            text not null references network.network,
+  project_id            text not null,
+  name                  text not null default '',
+  description           text not null default '',
+  mac_address           text not null,
+  admin_state_up        boolean not null default true,
+  status                text not null default 'DOWN' check (status in ('DOWN', 'BUILD', 'ACTIVE', 'ERROR', 'N/A')),
+  device_id             text not null default '',
+  device_owner          text not null default '',
+  device_index          int not null default 0,         -- the NIC's place in its server
+  device_tag            text,                           -- the tag that the user gave the NIC
+  with_server           boolean not null default false, -- made for its server by compute: deleted with it
+  host                  text not null default '',       -- binding:host_id as asked for; the document goes to this host
+  vnic_type             text not null default 'normal',
+  binding_profile       jsonb not null default '{}',
+  port_security_enabled boolean not null default true,
+  allowed_address_pairs jsonb not null default '[]',
+  extra_dhcp_opts       jsonb not null default '[]',
+  dns_name              text not null default '',
+  tags                  text[] not null default '{}',
+  generation            bigint not null default 1,
+  revision              int not null default 1,
+  created_at            timestamptz not null default now(),
+  updated_at            timestamptz not null default now(),
+  unique (network_id, mac_address)
+);
+create index port_project on network.port (project_id);
+create index port_device on network.port (device_id) where device_id <> '';
+create index port_host on network.port (host, network_id) where host <> '';
+create unique index port_dhcp on network.port (network_id) where device_owner = 'network:dhcp' and device_id = 'dhcp-' || network_id;
+
+-- The addresses of ports. The primary key is what makes two ports with one address impossible.
+create table network.fixed_ip (
+  subnet_id text not null references network.subnet,
+  ip        inet not null,
+  port_id   text not null references network.port on delete cascade,
+  position  int not null default 0,
+  primary key (subnet_id, ip)
+);
+create index fixed_ip_port on network.fixed_ip (port_id);
+
+create table network.security_group (
+  id          text primary key,
+  project_id  text not null,
+  name        text not null,
+  description text not null default '',
+  stateful    boolean not null default true,
+  is_default  boolean not null default false,
+  tags        text[] not null default '{}',
+  generation  bigint not null default 1,
+  revision    int not null default 1,
+  created_at  timestamptz not null default now(),
+  updated_at  timestamptz not null default now()
+);
+create index security_group_project on network.security_group (project_id);
+create unique index security_group_default on network.security_group (project_id) where is_default;
+
+create table network.security_group_rule (
+  id                text primary key,
+  security_group_id text not null references network.security_group on delete cascade,
+  project_id        text not null,
+  direction         text not null check (direction in ('ingress', 'egress')),
+  ethertype         text not null check (ethertype in ('IPv4', 'IPv6')),
+  protocol          text,
+  port_range_min    int,
+  port_range_max    int,
+  remote_ip_prefix  cidr,
+  remote_group_id   text references network.security_group on delete cascade,
+  description       text not null default '',
+  revision          int not null default 1,
+  created_at        timestamptz not null default now(),
+  updated_at        timestamptz not null default now()
+);
+create index security_group_rule_group on network.security_group_rule (security_group_id);
+create index security_group_rule_remote on network.security_group_rule (remote_group_id) where remote_group_id is not null;
+
+create table network.port_security_group (
+  port_id           text not null references network.port on delete cascade,
+  security_group_id text not null references network.security_group,
+  primary key (port_id, security_group_id)
+);
+create index port_security_group_group on network.port_security_group (security_group_id);
+
+create table network.quota (
+  project_id text not null,
+  resource   text not null,
+  hard_limit int not null,
+  primary key (project_id, resource)
+);
+
+-- ─── compute (Nova) ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+create schema compute;
+
+create table compute.flavor (
+  id            text primary key,           -- what Nova calls flavorid
+  name          text not null unique,
+  description   text,
+  memory_mb     int not null,
+  vcpus         int not null,
+  root_gb       int not null default 0,
+  ephemeral_gb  int not null default 0,
+  swap_mb       int not null default 0,
+  rxtx_factor   double precision not null default 1,
+  is_public     boolean not null default true,
+  disabled      boolean not null default false,
+  extra_specs   jsonb not null default '{}',
+  created_at    timestamptz not null default now()
+);
+
+create table compute.flavor_access (
+  flavor_id  text not null references compute.flavor on delete cascade,
+  project_id text not null,
+  primary key (flavor_id, project_id)
+);
+
+create table compute.keypair (
+  id          bigint generated always as identity,
+  user_id     text not null,
+  name        text not null,
+  type        text not null default 'ssh' check (type in ('ssh', 'x509')),
+  public_key  text not null,
+  fingerprint text not null,
+  created_at  timestamptz not null default now(),
+  primary key (user_id, name)
+);
+
+-- The compute service on a host, as an operator sees and switches it.
+create table compute.service (
+  id              text primary key,
+  host            text not null unique,     -- wire.host.name
+  disabled        boolean not null default false,
+  disabled_reason text,
+  forced_down     boolean not null default false,
+  created_at      timestamptz not null default now(),
+  updated_at      timestamptz
+);
+
+create table compute.server (
+  id               text primary key,
+  project_id       text not null,
+  user_id          text not null,
+  name             text not null,
+  hostname         text not null,
+  description      text,
+  -- what was asked for
+  flavor           jsonb not null,          -- the flavor as it was: {id, name, memory_mb, vcpus, root_gb, ephemeral_gb, swap_mb, extra_specs}
+  image_id         text,
+  image            jsonb not null default '{}',   -- {name, disk_format, container_format, min_disk, size, os_hash_algo, os_hash_value, properties}
+  key_name         text,
+  key_data         text,
+  user_data        text,                    -- base64, as given
+  config_drive     boolean not null default false,
+  metadata         jsonb not null default '{}',
+  tags             text[] not null default '{}',
+  access_ip_v4     text not null default '',
+  access_ip_v6     text not null default '',
+  availability_zone text,                   -- as asked for
+  scheduler_hints  jsonb not null default '{}',
+  security_groups  text[] not null default '{}',
+  reservation_id   text not null,
+  launch_index     int not null default 0,
+  locked_by        text check (locked_by in ('owner', 'admin')),
+  locked_reason    text,
+  -- what is wanted now (written by the API and the ladder only)
+  wanted           text not null default 'active' check (wanted in ('active', 'stopped', 'paused', 'suspended', 'gone')),
+  starts           int not null default 1,          -- how many starts were ordered: a guest that powered itself off stays off until this rises
+  reboots          int not null default 0,          -- how many reboots were asked for; the host performs up to this number
+  reboot_type      text not null default 'SOFT' check (reboot_type in ('SOFT', 'HARD')),
+  host             text,                            -- wire.host.name, once placed
+  requested_host   text,                            -- the only host that may carry it (az:host, or `host` since 2.74)
+  tried            jsonb not null default '[]',     -- hosts that could not start it: [{host, message}]
+  generation       bigint not null default 1,       -- of the document that the host shall realise
+  -- what follows from wanted and observed: computed by one pure function, kept here so that lists can filter by it
+  vm_state         text not null default 'building',
+  task_state       text,
+  power_state      smallint not null default 0,     -- Nova's numbers: 0 NOSTATE 1 RUNNING 3 PAUSED 4 SHUTDOWN 6 CRASHED 7 SUSPENDED
+  fault            jsonb,                           -- {code, message, details, created}
+  created_at       timestamptz not null default now(),
+  updated_at       timestamptz not null default now(),
+  launched_at      timestamptz,
+  terminated_at    timestamptz
+);
+create index server_project on compute.server (project_id, created_at desc, id);
+create index server_created on compute.server (created_at desc, id);
+create index server_host on compute.server (host) where host is not null;
+
+-- What was done to a server, and by whom: os-instance-actions. Outlives the server.
+create table compute.server_action (
+  id          bigint generated always as identity primary key,
+  server_id   text not null,
+  project_id  text not null,
+  user_id     text not null,
+  request_id  text not null,
+  action      text not null,
+  message     text,
+  started_at  timestamptz not null default now(),
+  updated_at  timestamptz not null default now(),
+  finished_at timestamptz
+);
+create index server_action_server on compute.server_action (server_id, id desc);
+
+create table compute.server_event (
+  id          bigint generated always as identity primary key,
+  action_id   bigint not null references compute.server_action on delete cascade,
+  event       text not null,
+  host        text,
+  started_at  timestamptz not null default now(),
+  finished_at timestamptz,
+  result      text,
+  details     text
+);
+create index server_event_action on compute.server_event (action_id);
+
+create table compute.server_group (
+  id         text primary key,
+  project_id text not null,
+  user_id    text not null,
+  name       text not null,
+  policy     text not null,
+  rules      jsonb not null default '{}',
+  created_at timestamptz not null default now()
+);
+
+create table compute.server_group_member (
+  group_id  text not null references compute.server_group on delete cascade,
+  server_id text not null,
+  primary key (group_id, server_id)
+);
+create index server_group_member_server on compute.server_group_member (server_id);
+
+-- One-time tickets for a console: the token itself is never kept.
+create table compute.console_token (
+  hash       bytea primary key,
+  server_id  text not null references compute.server on delete cascade,
+  protocol   text not null,
+  type       text not null,
+  expires_at timestamptz not null,
+  used_at    timestamptz
+);
+create index console_token_server on compute.console_token (server_id);
+
+create table compute.quota (
+  project_id text not null,                 -- 'default' = the default class
+  resource   text not null,
+  hard_limit int not null,
+  primary key (project_id, resource)
+);
+
+-- What a project's servers take, raised and lowered in the transactions that insert and delete them: the conditional update that raises it
+-- is the quota check, so that racing requests cannot exceed a quota, and a check costs the same with ten servers and ten thousand.
+create table compute.usage (
+  project_id text primary key,
+  instances  int not null default 0 check (instances >= 0),
+  cores      int not null default 0 check (cores >= 0),
+  ram_mb     bigint not null default 0 check (ram_mb >= 0)
+);

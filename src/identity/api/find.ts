@@ -1,0 +1,28 @@
+// The objects that paths name. Whoever is not allowed to see one gets the policy's 403 before anyone says whether it exists, because
+// rows ask policy with what was found, and an absent object belongs to no domain.
+import type { Tx } from '../../database/connect.ts'
+import { notFound } from '../../http/fault.ts'
+
+export const peekUser = (tx: Tx, id: string) => tx.selectFrom('identity.user').selectAll().where('id', '=', id).executeTakeFirst()
+export const peekGroup = (tx: Tx, id: string) => tx.selectFrom('identity.group').selectAll().where('id', '=', id).executeTakeFirst()
+export const peekRole = (tx: Tx, id: string) => tx.selectFrom('identity.role').selectAll().where('id', '=', id).executeTakeFirst()
+export const peekProject = (tx: Tx, id: string) => tx.selectFrom('identity.project').selectAll().where('id', '=', id).executeTakeFirst()
+export const peekDomain = (tx: Tx, id: string) =>
+  tx.selectFrom('identity.project').selectAll().where('id', '=', id).where('is_domain', '=', true).executeTakeFirst()
+
+export type UserRow = NonNullable<Awaited<ReturnType<typeof peekUser>>>
+export type GroupRow = NonNullable<Awaited<ReturnType<typeof peekGroup>>>
+export type RoleRow = NonNullable<Awaited<ReturnType<typeof peekRole>>>
+export type { ProjectRow } from '../control/projects.ts'
+
+/** The object, or Keystone's 404. */
+export function found<T>(object: T | undefined, kind: string, id: string): T {
+  if (object === undefined) throw notFound(`Could not find ${kind}: ${id}.`)
+  return object
+}
+
+export const findUser = async (tx: Tx, id: string) => found(await peekUser(tx, id), 'user', id)
+export const findGroup = async (tx: Tx, id: string) => found(await peekGroup(tx, id), 'group', id)
+export const findRole = async (tx: Tx, id: string) => found(await peekRole(tx, id), 'role', id)
+export const findProject = async (tx: Tx, id: string) => found(await peekProject(tx, id), 'project', id)
+export const findDomain = async (tx: Tx, id: string) => found(await peekDomain(tx, id), 'domain', id)

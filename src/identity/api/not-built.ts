@@ -1,0 +1,293 @@
+// What Keystone has and Wisp does not have yet: each operation is here with its own rule, and answers 501 to whoever would be allowed
+// (to others 403, to strangers 401), so that clients can tell "not available" from "wrong address". Building one takes it out of here.
+import { notBuilt } from '../../http/fault.ts'
+import { type AnyRow, type PolicyDefaults, type Route, row } from '../../http/table.ts'
+import { admin, adminOrReader } from './policies.ts'
+
+interface Feature {
+  what: string
+  /** The rules, with their defaults in Keystone. */
+  rules: PolicyDefaults
+  /** '<method> <path> <rule>' each; without a rule the operation is open to strangers. */
+  operations: string[]
+}
+
+const owner = 'user_id:%(target.user.id)s'
+const trustParty = 'user_id:%(target.trust.trustor_user_id)s or user_id:%(target.trust.trustee_user_id)s'
+
+const crudRules = (one: string, many: string): PolicyDefaults => ({
+  [`create_${one}`]: admin,
+  [`get_${one}`]: adminOrReader,
+  [`list_${many}`]: adminOrReader,
+  [`update_${one}`]: admin,
+  [`delete_${one}`]: admin,
+})
+const crud = (path: string, id: string, one: string, many: string, create = `POST ${path}`) => [
+  `${create} create_${one}`,
+  `GET ${path} list_${many}`,
+  `GET ${path}/:${id} get_${one}`,
+  `PATCH ${path}/:${id} update_${one}`,
+  `DELETE ${path}/:${id} delete_${one}`,
+]
+
+const features: Feature[] = [
+  {
+    what: 'Application credentials',
+    rules: {
+      create_application_credential: owner,
+      get_application_credential: `${adminOrReader} or ${owner}`,
+      list_application_credentials: `${adminOrReader} or ${owner}`,
+      delete_application_credential: `${admin} or ${owner}`,
+      get_access_rule: `(role:reader and system_scope:all) or ${owner}`,
+      list_access_rules: `(role:reader and system_scope:all) or ${owner}`,
+      delete_access_rule: `(role:admin and system_scope:all) or ${owner}`,
+    },
+    operations: [
+      'POST /users/:user_id/application_credentials create_application_credential',
+      'GET /users/:user_id/application_credentials list_application_credentials',
+      'GET /users/:user_id/application_credentials/:application_credential_id get_application_credential',
+      'DELETE /users/:user_id/application_credentials/:application_credential_id delete_application_credential',
+      'GET /users/:user_id/access_rules list_access_rules',
+      'GET /users/:user_id/access_rules/:access_rule_id get_access_rule',
+      'DELETE /users/:user_id/access_rules/:access_rule_id delete_access_rule',
+    ],
+  },
+  {
+    what: 'EC2 credentials',
+    rules: {
+      ec2_get_credential: `${adminOrReader} or ${owner}`,
+      ec2_list_credentials: `${adminOrReader} or ${owner}`,
+      ec2_create_credential: `${admin} or (role:member and ${owner})`,
+      ec2_delete_credential: `${admin} or (role:member and ${owner})`,
+      ec2tokens_validate: 'rule:service_or_admin',
+      s3tokens_validate: 'rule:service_or_admin',
+    },
+    operations: [
+      'GET /users/:user_id/credentials/OS-EC2 ec2_list_credentials',
+      'POST /users/:user_id/credentials/OS-EC2 ec2_create_credential',
+      'GET /users/:user_id/credentials/OS-EC2/:credential_id ec2_get_credential',
+      'DELETE /users/:user_id/credentials/OS-EC2/:credential_id ec2_delete_credential',
+      'POST /ec2tokens ec2tokens_validate',
+      'POST /s3tokens s3tokens_validate',
+    ],
+  },
+  {
+    what: 'Trusts',
+    rules: {
+      create_trust: '',
+      list_trusts: adminOrReader,
+      list_trusts_for_trustor: `${adminOrReader} or user_id:%(target.trust.trustor_user_id)s`,
+      list_trusts_for_trustee: `${adminOrReader} or user_id:%(target.trust.trustee_user_id)s`,
+      get_trust: `${adminOrReader} or ${trustParty}`,
+      delete_trust: `${admin} or user_id:%(target.trust.trustor_user_id)s`,
+      list_roles_for_trust: `${adminOrReader} or ${trustParty}`,
+      get_role_for_trust: `${adminOrReader} or ${trustParty}`,
+    },
+    operations: [
+      'POST /OS-TRUST/trusts create_trust',
+      'GET /OS-TRUST/trusts list_trusts',
+      'GET /OS-TRUST/trusts/:trust_id get_trust',
+      'DELETE /OS-TRUST/trusts/:trust_id delete_trust',
+      'GET /OS-TRUST/trusts/:trust_id/roles list_roles_for_trust',
+      'GET /OS-TRUST/trusts/:trust_id/roles/:role_id get_role_for_trust',
+    ],
+  },
+  {
+    what: 'Unified limits',
+    rules: {
+      get_limit_model: '',
+      list_limits: '',
+      get_limit: `${adminOrReader} or domain_id:%(target.limit.domain.id)s or project_id:%(target.limit.project_id)s`,
+      create_limits: admin,
+      update_limit: admin,
+      delete_limit: admin,
+      get_registered_limit: '',
+      list_registered_limits: '',
+      create_registered_limits: admin,
+      update_registered_limit: admin,
+      delete_registered_limit: admin,
+    },
+    operations: [
+      'GET /limits/model get_limit_model',
+      'GET /limits list_limits',
+      'POST /limits create_limits',
+      'GET /limits/:limit_id get_limit',
+      'PATCH /limits/:limit_id update_limit',
+      'DELETE /limits/:limit_id delete_limit',
+      'GET /registered_limits list_registered_limits',
+      'POST /registered_limits create_registered_limits',
+      'GET /registered_limits/:registered_limit_id get_registered_limit',
+      'PATCH /registered_limits/:registered_limit_id update_registered_limit',
+      'DELETE /registered_limits/:registered_limit_id delete_registered_limit',
+    ],
+  },
+  {
+    what: 'Domain configuration',
+    rules: {
+      create_domain_config: admin,
+      get_domain_config: adminOrReader,
+      get_security_compliance_domain_config: '',
+      update_domain_config: admin,
+      delete_domain_config: admin,
+      get_domain_config_default: adminOrReader,
+    },
+    operations: [
+      'GET /domains/config/default get_domain_config_default',
+      'GET /domains/config/:group/default get_domain_config_default',
+      'GET /domains/config/:group/:option/default get_domain_config_default',
+      'PUT /domains/:domain_id/config create_domain_config',
+      ...['', '/:group', '/:group/:option'].flatMap((part) => [
+        `GET /domains/:domain_id/config${part} get_domain_config`,
+        `PATCH /domains/:domain_id/config${part} update_domain_config`,
+        `DELETE /domains/:domain_id/config${part} delete_domain_config`,
+      ]),
+      'GET /domains/:domain_id/config/security_compliance get_security_compliance_domain_config',
+      'GET /domains/:domain_id/config/security_compliance/:option get_security_compliance_domain_config',
+    ],
+  },
+  {
+    what: 'Policies for single endpoints',
+    rules: {
+      ...Object.fromEntries(
+        ['endpoint', 'service', 'region_and_service'].flatMap((kind) => [
+          [`create_policy_association_for_${kind}`, admin],
+          [`check_policy_association_for_${kind}`, adminOrReader],
+          [`delete_policy_association_for_${kind}`, admin],
+        ]),
+      ),
+      get_policy_for_endpoint: adminOrReader,
+      list_endpoints_for_policy: adminOrReader,
+    },
+    operations: [
+      ...Object.entries({
+        'endpoints/:endpoint_id': 'endpoint',
+        'services/:service_id': 'service',
+        'services/:service_id/regions/:region_id': 'region_and_service',
+      }).flatMap(([path, kind]) => [
+        `PUT /policies/:policy_id/OS-ENDPOINT-POLICY/${path} create_policy_association_for_${kind}`,
+        `GET /policies/:policy_id/OS-ENDPOINT-POLICY/${path} check_policy_association_for_${kind}`,
+        `DELETE /policies/:policy_id/OS-ENDPOINT-POLICY/${path} delete_policy_association_for_${kind}`,
+      ]),
+      'GET /policies/:policy_id/OS-ENDPOINT-POLICY/policy get_policy_for_endpoint',
+      'GET /policies/:policy_id/OS-ENDPOINT-POLICY/endpoints list_endpoints_for_policy',
+      'GET /endpoints/:endpoint_id/OS-ENDPOINT-POLICY/policy get_policy_for_endpoint',
+    ],
+  },
+  {
+    what: 'Endpoint filters',
+    rules: {
+      ...crudRules('endpoint_group', 'endpoint_groups'),
+      list_projects_associated_with_endpoint_group: adminOrReader,
+      list_endpoints_associated_with_endpoint_group: adminOrReader,
+      get_endpoint_group_in_project: adminOrReader,
+      list_endpoint_groups_for_project: adminOrReader,
+      add_endpoint_group_to_project: admin,
+      remove_endpoint_group_from_project: admin,
+      list_projects_for_endpoint: adminOrReader,
+      add_endpoint_to_project: admin,
+      check_endpoint_in_project: adminOrReader,
+      list_endpoints_for_project: adminOrReader,
+      remove_endpoint_from_project: admin,
+    },
+    operations: [
+      ...crud('/OS-EP-FILTER/endpoint_groups', 'endpoint_group_id', 'endpoint_group', 'endpoint_groups'),
+      'PUT /OS-EP-FILTER/projects/:project_id/endpoints/:endpoint_id add_endpoint_to_project',
+      'GET /OS-EP-FILTER/projects/:project_id/endpoints/:endpoint_id check_endpoint_in_project',
+      'DELETE /OS-EP-FILTER/projects/:project_id/endpoints/:endpoint_id remove_endpoint_from_project',
+      'GET /OS-EP-FILTER/projects/:project_id/endpoints list_endpoints_for_project',
+      'GET /OS-EP-FILTER/projects/:project_id/endpoint_groups list_endpoint_groups_for_project',
+      'GET /OS-EP-FILTER/endpoints/:endpoint_id/projects list_projects_for_endpoint',
+      'GET /OS-EP-FILTER/endpoint_groups/:endpoint_group_id/projects list_projects_associated_with_endpoint_group',
+      'GET /OS-EP-FILTER/endpoint_groups/:endpoint_group_id/endpoints list_endpoints_associated_with_endpoint_group',
+      'PUT /OS-EP-FILTER/endpoint_groups/:endpoint_group_id/projects/:project_id add_endpoint_group_to_project',
+      'GET /OS-EP-FILTER/endpoint_groups/:endpoint_group_id/projects/:project_id get_endpoint_group_in_project',
+      'DELETE /OS-EP-FILTER/endpoint_groups/:endpoint_group_id/projects/:project_id remove_endpoint_group_from_project',
+    ],
+  },
+  {
+    what: 'OAuth',
+    rules: {
+      ...crudRules('consumer', 'consumers'),
+      authorize_request_token: admin,
+      get_access_token: admin,
+      list_access_tokens: admin,
+      delete_access_token: admin,
+      get_access_token_role: admin,
+      list_access_token_roles: admin,
+    },
+    operations: [
+      ...crud('/OS-OAUTH1/consumers', 'consumer_id', 'consumer', 'consumers'),
+      'POST /OS-OAUTH1/request_token',
+      'PUT /OS-OAUTH1/authorize/:request_token_id authorize_request_token',
+      'POST /OS-OAUTH1/access_token',
+      'GET /users/:user_id/OS-OAUTH1/access_tokens list_access_tokens',
+      'GET /users/:user_id/OS-OAUTH1/access_tokens/:access_token_id get_access_token',
+      'DELETE /users/:user_id/OS-OAUTH1/access_tokens/:access_token_id delete_access_token',
+      'GET /users/:user_id/OS-OAUTH1/access_tokens/:access_token_id/roles list_access_token_roles',
+      'GET /users/:user_id/OS-OAUTH1/access_tokens/:access_token_id/roles/:role_id get_access_token_role',
+      'POST /OS-OAUTH2/token',
+    ],
+  },
+  {
+    what: 'Federation',
+    rules: {
+      ...crudRules('identity_provider', 'identity_providers'),
+      ...crudRules('protocol', 'protocols'),
+      ...crudRules('mapping', 'mappings'),
+      ...crudRules('service_provider', 'service_providers'),
+    },
+    operations: [
+      ...[
+        ['identity_providers', 'identity_provider'],
+        ['mappings', 'mapping'],
+        ['service_providers', 'service_provider'],
+      ].flatMap(([many, one]) => crud(`/OS-FEDERATION/${many}`, 'id', one!, many!, `PUT /OS-FEDERATION/${many}/:id`)),
+      ...crud(
+        '/OS-FEDERATION/identity_providers/:id/protocols',
+        'protocol_id',
+        'protocol',
+        'protocols',
+        'PUT /OS-FEDERATION/identity_providers/:id/protocols/:protocol_id',
+      ),
+      'GET /OS-FEDERATION/identity_providers/:id/protocols/:protocol_id/auth',
+      'POST /OS-FEDERATION/identity_providers/:id/protocols/:protocol_id/auth',
+      'GET /OS-FEDERATION/projects get_auth_projects',
+      'GET /OS-FEDERATION/domains get_auth_domains',
+      'GET /OS-FEDERATION/saml2/metadata',
+      'GET /auth/OS-FEDERATION/websso/:protocol_id',
+      'GET /auth/OS-FEDERATION/identity_providers/:id/protocols/:protocol_id/websso',
+      'POST /auth/OS-FEDERATION/saml2',
+      'POST /auth/OS-FEDERATION/saml2/ecp',
+    ],
+  },
+  {
+    what: 'The list of revocation events',
+    rules: { list_revoke_events: 'rule:service_or_admin', revocation_list: 'rule:service_or_admin' },
+    operations: ['GET /OS-REVOKE/events list_revoke_events', 'GET /auth/tokens/OS-PKI/revoked revocation_list'],
+  },
+  {
+    what: 'PKI certificates',
+    rules: {},
+    operations: ['GET /OS-SIMPLE-CERT/ca', 'GET /OS-SIMPLE-CERT/certificates'],
+  },
+]
+
+export const notBuiltPolicies: PolicyDefaults = Object.fromEntries(
+  features.flatMap(({ rules }) => Object.entries(rules).map(([rule, check]) => [`identity:${rule}`, check])),
+)
+
+export const notBuiltRows: AnyRow[] = features.flatMap(({ what, operations }) =>
+  operations.map((operation) => {
+    const [method, path, rule] = operation.split(' ')
+    return row({
+      route: `${method} ${path}` as Route,
+      policy: rule === undefined ? null : `identity:${rule}`,
+      ...(rule !== undefined && { target: ({ params }) => ({ target: { user: { id: params.user_id } } }) }),
+      reply: 200,
+      summary: `${what} (not available yet)`,
+      run() {
+        throw notBuilt(what)
+      },
+    })
+  }),
+)

@@ -1,0 +1,133 @@
+// Keystone's rules for what is built, under Keystone's names and with its newest defaults (keystone/common/policies, 2026): admins do
+// everything, readers of the system and of a domain look, managers of a domain run it, everyone looks after themselves.
+import { forbidden } from '../../http/fault.ts'
+import type { PolicyDefaults, Who } from '../../http/table.ts'
+
+export const admin = 'rule:admin_required'
+export const adminOrReader = `${admin} or (role:reader and system_scope:all)`
+const domainReader = (target: string) => `${adminOrReader} or (role:reader and domain_id:%(${target})s)`
+const domainManager = (target: string) => `${admin} or (role:manager and domain_id:%(${target})s)`
+
+const seeProject = `${adminOrReader} or (role:reader and domain_id:%(target.project.domain_id)s) or project_id:%(target.project.id)s`
+const changeProject = domainManager('target.project.domain_id')
+
+/** Actor and target of a grant both belong to the caller's domain. */
+const grantWithin = (role: string) =>
+  ['user', 'group']
+    .flatMap((actor) =>
+      ['project.domain_id', 'domain.id'].map(
+        (target) => `(role:${role} and domain_id:%(target.${actor}.domain_id)s and domain_id:%(target.${target})s)`,
+      ),
+    )
+    .join(' or ')
+const roleFits = '(domain_id:%(target.role.domain_id)s or None:%(target.role.domain_id)s)'
+const seeGrant = `${adminOrReader} or ((${grantWithin('reader')}) and ${roleFits})`
+const listGrants = `${adminOrReader} or ${grantWithin('reader')}`
+const changeGrant = `${admin} or ((${grantWithin('admin')}) and ${roleFits}) or ((${grantWithin('manager')}) and rule:domain_managed_target_role)`
+
+const crud = (one: string, many: string, see: string, change: string): PolicyDefaults => ({
+  [`identity:get_${one}`]: see,
+  [`identity:list_${many}`]: see,
+  [`identity:create_${one}`]: change,
+  [`identity:update_${one}`]: change,
+  [`identity:delete_${one}`]: change,
+})
+
+const credentialOwner = 'user_id:%(target.credential.user_id)s'
+
+export const policies: PolicyDefaults = {
+  admin_required: 'role:admin',
+  service_role: 'role:service',
+  service_or_admin: 'rule:admin_required or rule:service_role',
+  owner: 'user_id:%(user_id)s',
+  admin_or_owner: 'rule:admin_required or rule:owner',
+  token_subject: 'user_id:%(target.token.user_id)s',
+  admin_or_token_subject: 'rule:admin_required or rule:token_subject',
+  service_admin_or_token_subject: 'rule:service_or_admin or rule:token_subject',
+  domain_managed_target_role: "'manager':%(target.role.name)s or 'member':%(target.role.name)s or 'reader':%(target.role.name)s",
+
+  'identity:get_auth_catalog': '',
+  'identity:get_auth_projects': '',
+  'identity:get_auth_domains': '',
+  'identity:get_auth_system': '',
+  'identity:check_token': `${adminOrReader} or rule:token_subject`,
+  'identity:validate_token': `${adminOrReader} or rule:service_role or rule:token_subject`,
+  'identity:revoke_token': `${admin} or rule:token_subject`,
+
+  ...crud('domain', 'domains', adminOrReader, admin),
+  'identity:get_domain': `${adminOrReader} or token.domain.id:%(target.domain.id)s or token.project.domain.id:%(target.domain.id)s`,
+  'identity:list_domains': domainReader('target.domain.id'),
+
+  ...crud('project', 'projects', seeProject, changeProject),
+  'identity:list_projects': domainReader('target.domain_id'),
+  'identity:list_user_projects': `${domainReader('target.user.domain_id')} or user_id:%(target.user.id)s`,
+  'identity:list_project_tags': seeProject,
+  'identity:get_project_tag': seeProject,
+  'identity:update_project_tags': changeProject,
+  'identity:create_project_tag': changeProject,
+  'identity:delete_project_tags': changeProject,
+  'identity:delete_project_tag': changeProject,
+
+  ...crud('user', 'users', adminOrReader, domainManager('target.user.domain_id')),
+  'identity:get_user': `${domainReader('target.user.domain_id')} or user_id:%(target.user.id)s`,
+  'identity:list_users': domainReader('target.domain_id'),
+
+  ...crud('group', 'groups', domainReader('target.group.domain_id'), domainManager('target.group.domain_id')),
+  'identity:list_groups_for_user': `${domainReader('target.user.domain_id')} or user_id:%(user_id)s`,
+  'identity:list_users_in_group': domainReader('target.group.domain_id'),
+  'identity:check_user_in_group': `${adminOrReader} or (role:reader and domain_id:%(target.group.domain_id)s and domain_id:%(target.user.domain_id)s)`,
+  'identity:add_user_to_group': `${admin} or (role:manager and domain_id:%(target.group.domain_id)s and domain_id:%(target.user.domain_id)s)`,
+  'identity:remove_user_from_group': `${admin} or (role:manager and domain_id:%(target.group.domain_id)s and domain_id:%(target.user.domain_id)s)`,
+
+  ...crud('role', 'roles', adminOrReader, admin),
+  'identity:get_role': `${adminOrReader} or (role:manager and rule:domain_managed_target_role)`,
+  'identity:list_roles': `${adminOrReader} or (role:manager and domain_id:%(target.domain_id)s)`,
+  ...crud('domain_role', 'domain_roles', adminOrReader, admin),
+  ...crud('implied_role', 'implied_roles', adminOrReader, admin),
+  'identity:check_implied_role': adminOrReader,
+  'identity:list_role_inference_rules': adminOrReader,
+
+  'identity:check_grant': seeGrant,
+  'identity:list_grants': listGrants,
+  'identity:create_grant': changeGrant,
+  'identity:revoke_grant': changeGrant,
+  ...Object.fromEntries(
+    ['user', 'group'].flatMap((actor) => [
+      [`identity:list_system_grants_for_${actor}`, adminOrReader],
+      [`identity:check_system_grant_for_${actor}`, adminOrReader],
+      [`identity:create_system_grant_for_${actor}`, admin],
+      [`identity:revoke_system_grant_for_${actor}`, admin],
+    ]),
+  ),
+  'identity:list_role_assignments': domainReader('target.domain_id'),
+  'identity:list_role_assignments_for_tree': domainReader('target.domain_id'),
+
+  ...crud('region', 'regions', '', admin),
+  ...crud('service', 'services', adminOrReader, admin),
+  ...crud('endpoint', 'endpoints', adminOrReader, admin),
+  ...crud('policy', 'policies', adminOrReader, admin),
+  ...crud('credential', 'credentials', `${adminOrReader} or ${credentialOwner}`, `${admin} or ${credentialOwner}`),
+}
+
+// The rules that a token of a domain may use at all (oslo.policy's scope_types, part of the program and not of the rules): services,
+// endpoints, roles and the like belong to no domain, so being its admin gives no say in them.
+const withinDomains = new Set(
+  `get_auth_catalog get_auth_projects get_auth_domains get_auth_system check_token validate_token revoke_token
+  get_domain list_domains get_security_compliance_domain_config get_role list_roles get_region list_regions
+  get_project list_projects list_user_projects create_project update_project delete_project list_project_tags get_project_tag
+  update_project_tags create_project_tag delete_project_tags delete_project_tag
+  get_user list_users create_user update_user delete_user
+  get_group list_groups list_groups_for_user create_group update_group delete_group list_users_in_group check_user_in_group
+  add_user_to_group remove_user_from_group
+  check_grant list_grants create_grant revoke_grant list_role_assignments list_role_assignments_for_tree
+  get_credential list_credentials create_credential update_credential delete_credential ec2tokens_validate s3tokens_validate
+  get_limit_model get_limit list_limits get_registered_limit list_registered_limits`.split(/\s+/),
+)
+
+/** @throws Fault 403 for a token of a domain where only tokens of a project or of the system will do */
+export function refuseDomainScope({ who }: { who: Who }, rule: string): void {
+  if (who.domain === null || withinDomains.has(rule.replace('identity:', ''))) return
+  throw forbidden(
+    `You are not authorized to perform the requested action: ${rule} needs a token of a project or of the system, not of a domain.`,
+  )
+}

@@ -1,0 +1,182 @@
+// Tokens: signing in, asking what a token may do, and giving it back.
+import { type TObject, Type as t } from 'typebox'
+import { badRequest, forbidden, notFound } from '../../http/fault.ts'
+import { type AnyRow, type Call, row } from '../../http/table.ts'
+import { catalogFor } from '../control/catalog.ts'
+import { domainsOf, projectsOf, reachesSystem } from '../control/reach.ts'
+import { revokeToken } from '../control/revocations.ts'
+import type { Session, Sessions } from '../control/sessions.ts'
+import { type AuthRequest, signIn } from '../control/sign-in.ts'
+import { domainView } from './domains.ts'
+import { base, collection, selfLink } from './list.ts'
+import { projectView } from './projects.ts'
+
+const text = t.Optional(t.String())
+const domain = t.Optional(t.Object({ id: text, name: text }))
+// keystone/auth/schema.py
+const authRequest = t.Object({
+  auth: t.Object({
+    identity: t.Object({
+      methods: t.Array(t.String()),
+      password: t.Optional(t.Object({ user: t.Optional(t.Object({ id: text, name: text, password: text, domain })) })),
+      token: t.Optional(t.Object({ id: t.String() })),
+    }),
+    scope: t.Optional(
+      t.Union([
+        t.Object({
+          project: t.Optional(t.Object({ id: text, name: text, domain })),
+          domain,
+          system: t.Optional(t.Object({ all: t.Optional(t.Union([t.Boolean(), t.String()])) })),
+        }),
+        t.String(),
+      ]),
+    ),
+  }),
+})
+
+export interface TokenDeps {
+  sessions: Sessions
+  /** Seconds for which a token is valid. */
+  lifetime: number
+  /** The cloud's address where it is not the one that the client used. */
+  publicUrl: string | undefined
+}
+
+/** As Keystone writes times in tokens: UTC, with microseconds. */
+const timestamp = (ms: number) => new Date(ms).toISOString().replace('Z', '000Z')
+
+/** The refusals of validate_issue_token_auth, beyond the schema. */
+function checkNames({ identity, scope }: AuthRequest): void {
+  const needs = (field: string, named: { id?: unknown; name?: unknown } | undefined) => {
+    if (named && !('id' in named) && !('name' in named)) throw badRequest(`Invalid input for field ${field}: id or name must be present.`)
+  }
+  needs('identity/password/user', identity.password?.user)
+  needs('identity/password/user/domain', identity.password?.user?.domain)
+  if (identity.methods.includes('password') && identity.password && !identity.password.user)
+    throw badRequest("Invalid input for field 'identity/password': 'user' is a required property")
+  if (typeof scope !== 'object') return
+  needs('scope/project', scope.project)
+  needs('scope/project/domain', scope.project?.domain)
+  needs('scope/domain', scope.domain)
+}
+
+export function tokens({ sessions, lifetime, publicUrl }: TokenDeps): AnyRow[] {
+  const catalog = async (call: Pick<Call, 'url'>, user_id: string, project_id: string | undefined) =>
+    catalogFor(await sessions.catalog(), publicUrl ?? call.url.origin, { user_id, ...(project_id !== undefined && { project_id }) })
+
+  const view = async (call: Pick<Call, 'url' | 'query'> & { query: object }, { claims, facts }: Omit<Session, 'who'>) => ({
+    token: {
+      methods: claims.methods,
+      user: { ...facts.user, password_expires_at: facts.passwordExpiresAt && timestamp(facts.passwordExpiresAt.getTime()) },
+      audit_ids: claims.auditIds,
+      expires_at: timestamp(claims.expiresAt),
+      issued_at: timestamp(claims.issuedAt),
+      ...(facts.project && { project: facts.project, is_domain: false }),
+      ...(facts.domain && { domain: facts.domain }),
+      ...(facts.system && { system: { all: true } }),
+      ...(claims.scope.kind !== 'none' && { roles: facts.roles }),
+      ...(claims.scope.kind !== 'none' &&
+        !('nocatalog' in call.query) && { catalog: await catalog(call, facts.user.id, facts.project?.id) }),
+    },
+  })
+
+  /** The token that the request is about. @throws Fault 404 if it is not valid */
+  const subject = async (headers: Call['headers']): Promise<{ token: string; session: Session }> => {
+    const header = headers['x-subject-token']
+    const token = Array.isArray(header) ? header[0] : header
+    const session = token === undefined ? null : await sessions.open(token)
+    if (!session || token === undefined) throw notFound('Could not find token.')
+    return { token, session }
+  }
+  const target = async ({ headers }: Pick<Call, 'headers'>) => ({
+    target: { token: { user_id: (await subject(headers)).session.claims.user } },
+  })
+
+  const validate = async (call: Call<undefined>) => {
+    const { token, session } = await subject(call.headers)
+    call.header('x-subject-token', token)
+    call.header('vary', 'X-Auth-Token')
+    return await view(call as Call<undefined, object>, session)
+  }
+
+  return [
+    row({
+      route: 'POST /auth/tokens',
+      policy: null,
+      body: authRequest as TObject,
+      reply: 201,
+      transaction: 'own',
+      summary: 'Sign in: get a token',
+      async run(call) {
+        const { auth } = call.body as { auth: AuthRequest }
+        checkNames(auth)
+        const { token, ...session } = await signIn(call.db, sessions, auth, lifetime)
+        call.header('x-subject-token', token)
+        call.header('vary', 'X-Auth-Token')
+        return await view(call, session)
+      },
+    }),
+    row({
+      route: 'GET /auth/tokens',
+      policy: 'identity:validate_token',
+      target,
+      reply: 200,
+      summary: 'Show what a token may do',
+      run: (call) => validate(call as unknown as Call<undefined>),
+    }),
+    row({
+      route: 'HEAD /auth/tokens',
+      policy: 'identity:check_token',
+      target,
+      reply: 200,
+      summary: 'Check a token',
+      run: (call) => validate(call as unknown as Call<undefined>),
+    }),
+    row({
+      route: 'DELETE /auth/tokens',
+      policy: 'identity:revoke_token',
+      target,
+      reply: 204,
+      summary: 'Revoke a token',
+      async run({ tx, headers }) {
+        await revokeToken(tx, (await subject(headers)).session.claims)
+      },
+    }),
+    row({
+      route: 'GET /auth/catalog',
+      policy: 'identity:get_auth_catalog',
+      reply: 200,
+      summary: "Show the token's service catalog",
+      async run(call) {
+        const { who } = call
+        if (!who.project) throw forbidden('A project-scoped token is required to produce a service catalog.')
+        return { catalog: await catalog(call, who.user.id, who.project.id), links: { self: `${base(call)}/auth/catalog` } }
+      },
+    }),
+    row({
+      route: 'GET /auth/projects',
+      policy: 'identity:get_auth_projects',
+      reply: 200,
+      summary: 'List the projects that one may scope a token to',
+      run: async (call) =>
+        collection(call, 'projects', await projectsOf(call.tx, call.who.user.id), (project) => projectView(call, project)),
+    }),
+    row({
+      route: 'GET /auth/domains',
+      policy: 'identity:get_auth_domains',
+      reply: 200,
+      summary: 'List the domains that one may scope a token to',
+      run: async (call) => collection(call, 'domains', await domainsOf(call.tx, call.who.user.id), (domain) => domainView(call, domain)),
+    }),
+    row({
+      route: 'GET /auth/system',
+      policy: 'identity:get_auth_system',
+      reply: 200,
+      summary: 'Show whether one may scope a token to the system',
+      run: async (call) => ({
+        system: (await reachesSystem(call.tx, call.who.user.id)) ? [{ all: true }] : [],
+        links: selfLink(call, 'auth', 'system'),
+      }),
+    }),
+  ]
+}

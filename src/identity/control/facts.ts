@@ -1,0 +1,85 @@
+// What a user is and may do in one scope, read in one statement: enabled or not, all the way up to the domains, and the roles that hold.
+import { sql } from 'kysely'
+import type { Tx } from '../../database/connect.ts'
+import type { Domain, Who } from '../../http/who.ts'
+import type { Scope } from './tokens.ts'
+
+export interface Facts {
+  user: Who['user']
+  project: Who['project']
+  domain: Domain | null
+  system: boolean
+  /** The implied ones included, by name; empty only without a scope. */
+  roles: { id: string; name: string }[]
+  /** See Claims. */
+  since: number
+  passwordExpiresAt: Date | null
+  /** Sets of methods of which one must have been used to sign in; none for users who need no more than one. */
+  factors: string[][]
+}
+
+interface Row {
+  user_name: string
+  user_domain: Domain
+  since: Date
+  options: { multi_factor_auth_enabled?: boolean; multi_factor_auth_rules?: string[][] }
+  password_expires_at: Date | null
+  place: { id: string; name: string; domain: Domain | null } | null
+  roles: { id: string; name: string }[]
+}
+
+/**
+ * Null if the user or the scope does not exist or is disabled (or their domain is), or if the user has no role there.
+ *
+ * Roles as in Keystone: those granted to the user or one of their groups, on the scope itself, or inherited from a project or the
+ * domain above it; then all that these imply. Domain-specific roles count only for what they imply.
+ */
+export async function readFacts(tx: Tx, userId: string, scope: Scope): Promise<Facts | null> {
+  const placeId = 'id' in scope ? scope.id : ''
+  const { rows } = await sql<Row>`
+    with recursive
+    line(id, parent_id, depth) as (
+      select id, parent_id, 0 from identity.project where ${scope.kind} = 'project' and id = ${placeId}
+      union all
+      select above.id, above.parent_id, line.depth + 1 from identity.project above join line on above.id = line.parent_id
+    ),
+    actor(type, id) as (
+      select 'user', ${userId}::text
+      union all
+      select 'group', group_id from identity.group_member where user_id = ${userId}
+    ),
+    granted(role_id) as (
+      select a.role_id
+      from identity.assignment a join actor on a.actor_type = actor.type and a.actor_id = actor.id
+      where a.target_type = ${scope.kind} and not a.inherited and a.target_id = ${scope.kind === 'system' ? 'all' : placeId}
+         or a.inherited and a.target_id in (select id from line where depth > 0)
+      union
+      select i.implied_role_id from identity.implied_role i join granted on granted.role_id = i.prior_role_id
+    )
+    select u.name as user_name, json_build_object('id', ud.id, 'name', ud.name) as user_domain, u.tokens_valid_from as since, u.options,
+           (select p.expires_at from identity.password p where p.user_id = u.id order by p.id desc limit 1) as password_expires_at,
+           case when s.id is not null then json_build_object('id', s.id, 'name', s.name,
+             'domain', case when sd.id is not null then json_build_object('id', sd.id, 'name', sd.name) end) end as place,
+           coalesce((select json_agg(json_build_object('id', r.id, 'name', r.name) order by r.name)
+                     from identity.role r where r.id in (select role_id from granted) and r.domain_id is null), '[]') as roles
+    from identity."user" u
+    join identity.project ud on ud.id = u.domain_id
+    left join identity.project s on s.id = ${placeId} and s.is_domain = ${scope.kind === 'domain'} and s.enabled
+    left join identity.project sd on sd.id = s.domain_id
+    where u.id = ${userId} and u.enabled and ud.enabled and coalesce(sd.enabled, true)`.execute(tx)
+  const row = rows[0]
+  if (!row) return null
+  if ('id' in scope && !row.place) return null
+  if (scope.kind !== 'none' && row.roles.length === 0) return null
+  const { place } = row
+  return {
+    user: { id: userId, name: row.user_name, domain: row.user_domain },
+    project: scope.kind === 'project' && place?.domain ? { ...place, domain: place.domain } : null,
+    domain: scope.kind === 'domain' && place ? { id: place.id, name: place.name } : null,
+    system: scope.kind === 'system',
+    roles: scope.kind === 'none' ? [] : row.roles,
+    since: row.since.getTime(),
+    passwordExpiresAt: row.password_expires_at,
+    factors: row.options.multi_factor_auth_enabled ? (row.options.multi_factor_auth_rules ?? []) : [],
+  }
+}

@@ -1,0 +1,153 @@
+// Tokens checked without a query: what users are and may do (facts.ts) and which tokens were revoked is remembered in this process, and
+// thrown away when the epoch has risen. The epoch is read again after every hint and at least once a second, always before an answer is
+// given from memory that is older; so nothing that was committed a second ago is ever overlooked, even when every hint is lost.
+import type { Database } from '../../database/connect.ts'
+import type { Who } from '../../http/who.ts'
+import { hints } from '../../work/hint.ts'
+import { type CatalogRow, readCatalog } from './catalog.ts'
+import { type Facts, readFacts } from './facts.ts'
+import { revocations } from './revocations.ts'
+import { tokenKeys } from './token-keys.ts'
+import { type Claims, openToken, type Scope, sealToken } from './tokens.ts'
+
+/** A valid token, opened. */
+export interface Session {
+  claims: Claims
+  facts: Facts
+  who: Who
+}
+
+export interface Sessions {
+  /** Null if the token is not ours, expired, revoked, or voided by any change of its user, project, domain or roles. */
+  open(token: string): Promise<Session | null>
+  seal(claims: Claims): Promise<string>
+  catalog(): Promise<CatalogRow[]>
+}
+
+/** How often (so far) somebody, here or elsewhere, has said that identity changed. */
+let told = 0
+hints.on('identity', () => {
+  told++
+})
+
+const believed = 1_000
+const mostTokens = 10_000
+const mostFacts = 50_000
+
+const byDatabase = new WeakMap<Database, Sessions>()
+
+/** This process's memory of the cloud in `db`; `sealingKey` are the 32 bytes of the data directory's secret.key. */
+export function sessionsOf(db: Database, sealingKey: Buffer): Sessions {
+  const sessions = byDatabase.get(db) ?? openSessions(db, sealingKey)
+  byDatabase.set(db, sessions)
+  return sessions
+}
+
+/** A memory of its own, as another controller would have it. */
+export function openSessions(db: Database, sealingKey: Buffer): Sessions {
+  const keys = tokenKeys(db, sealingKey)
+  const revoked = revocations()
+  const opened = new Map<string, { claims: Claims; session?: Session }>()
+  // What is read into a map that was replaced meanwhile is never seen again: a slow read can't bring old facts into the new one.
+  let facts = new Map<string, Promise<Facts | null>>()
+  let catalog: Promise<CatalogRow[]> | undefined
+  let epoch = -1
+  let checkedAt = Number.NEGATIVE_INFINITY
+  let looked = -1
+  let checking: Promise<void> | undefined
+
+  const check = async () => {
+    const at = performance.now()
+    const heard = told
+    const now = await db.read.selectFrom('identity.epoch').select(['value', 'revocations']).executeTakeFirstOrThrow()
+    await revoked.readTo(now.revocations, db.read)
+    if (now.value !== epoch) {
+      facts = new Map()
+      catalog = undefined
+      epoch = now.value
+    }
+    checkedAt = at
+    looked = heard
+  }
+  const makeSure = async () => {
+    const heard = told
+    do {
+      checking ??= check().finally(() => {
+        checking = undefined
+      })
+      await checking
+    } while (looked < heard)
+  }
+  const isSure = () => looked === told && performance.now() - checkedAt < believed
+
+  const keep = (token: string, entry: { claims: Claims; session?: Session }) => {
+    const oldest = opened.size >= mostTokens ? opened.keys().next().value : undefined
+    if (oldest !== undefined) opened.delete(oldest)
+    opened.set(token, entry)
+  }
+
+  const remembered = (user: string, scope: Scope): Promise<Facts | null> => {
+    const into = facts
+    const key = `${user} ${scope.kind} ${'id' in scope ? scope.id : ''}`
+    const known = into.get(key)
+    if (known) return known
+    if (into.size > mostFacts) into.clear()
+    const reading = readFacts(db.read, user, scope)
+    into.set(key, reading)
+    reading.catch(() => into.delete(key))
+    return reading
+  }
+
+  return {
+    async seal(claims) {
+      const token = await sealToken(keys, claims)
+      keep(token, { claims })
+      return token
+    },
+
+    async catalog() {
+      if (!isSure()) await makeSure()
+      if (!catalog) {
+        const reading = readCatalog(db.read)
+        catalog = reading
+        reading.catch(() => {
+          if (catalog === reading) catalog = undefined
+        })
+      }
+      return await catalog
+    },
+
+    async open(token) {
+      let entry = opened.get(token)
+      if (!entry) {
+        const claims = await openToken(keys, token)
+        if (!claims) return null
+        entry = { claims }
+        keep(token, entry)
+      }
+      const { claims } = entry
+      if (claims.expiresAt <= Date.now()) {
+        opened.delete(token)
+        return null
+      }
+      if (!isSure()) await makeSure()
+      if (revoked.has(claims)) return null
+      const now = await remembered(claims.user, claims.scope)
+      if (!now || now.since !== claims.since) return null
+      if (entry.session?.facts !== now) entry.session = { claims, facts: now, who: whoIs(claims, now) }
+      return entry.session
+    },
+  }
+}
+
+const whoIs = ({ auditIds, methods, issuedAt, expiresAt }: Claims, { user, project, domain, system, roles }: Facts): Who => ({
+  user,
+  project,
+  domain,
+  system,
+  roles: roles.map(({ name }) => name),
+  auditIds,
+  methods,
+  issuedAt: new Date(issuedAt),
+  expiresAt: new Date(expiresAt),
+})

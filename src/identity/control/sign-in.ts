@@ -1,0 +1,164 @@
+// From a checked auth request to a token: each method says who it is, all must mean the same user, then the scope is found and the roles
+// there are looked up. What fails says only "authentication required", so that nobody can tell users, projects or domains from strangers.
+import { sql } from 'kysely'
+import type { Database } from '../../database/connect.ts'
+import { badRequest, unauthorized } from '../../http/fault.ts'
+import { type Facts, readFacts } from './facts.ts'
+import { verifyPassword } from './passwords.ts'
+import type { Session, Sessions } from './sessions.ts'
+import { type Claims, newAuditId, type Scope } from './tokens.ts'
+
+/** By id, or by name within a domain. */
+export interface Named {
+  id?: string
+  name?: string
+  domain?: { id?: string; name?: string }
+}
+
+export interface AuthRequest {
+  identity: { methods: string[]; password?: { user: Named & { password: string } }; token?: { id: string } }
+  scope?: 'unscoped' | { project?: Named; domain?: Named; system?: { all?: unknown }; unscoped?: unknown; 'OS-TRUST:trust'?: unknown }
+}
+
+export interface SignedIn extends Pick<Session, 'claims' | 'facts'> {
+  token: string
+}
+
+/** Keystone's words for what is missing (keystone/exception.py, ValidationError). */
+export const expecting = (attribute: string, target: string) =>
+  badRequest(
+    `Expecting to find ${attribute} in ${target}. The server could not comply with the request since it is either malformed or otherwise incorrect. The client is assumed to be in error.`,
+  )
+
+/**
+ * @param lifetime seconds for which a token is valid that was not made from another
+ * @throws Fault 400 for a request without sense, 401 for all that is not to be let in
+ */
+export async function signIn(db: Database, sessions: Sessions, request: AuthRequest, lifetime: number): Promise<SignedIn> {
+  const methods = [...new Set(request.identity.methods)]
+  for (const method of methods) if (!(method in request.identity)) throw expecting(method, 'identity')
+  for (const method of methods) {
+    if (method !== 'password' && method !== 'token') throw unauthorized('Attempted to authenticate with an unsupported method.')
+  }
+  const wanted = readScope(request.scope)
+
+  const proofs: Proof[] = []
+  if (methods.includes('token')) proofs.push(await byToken(sessions, request.identity.token!.id))
+  if (methods.includes('password')) proofs.push(await byPassword(db, request.identity.password!.user))
+  const [first] = proofs
+  if (!first || proofs.some(({ user, since }) => user !== first.user || since !== first.since)) throw unauthorized()
+  const used = [...new Set([...methods, ...proofs.flatMap((proof) => proof.methods)])]
+
+  const { scope, facts } = await scopeFor(db, first.user, wanted)
+  if (facts.since !== first.since) throw unauthorized()
+  const { factors } = facts
+  if (factors.length > 0 && !factors.some((rule) => rule.every((method) => used.includes(method)))) throw unauthorized()
+  const now = Date.now()
+  const parent = proofs.find(({ claims }) => claims)?.claims
+  const claims: Claims = {
+    user: first.user,
+    scope,
+    methods: used,
+    issuedAt: now,
+    expiresAt: Math.min(now + lifetime * 1000, parent?.expiresAt ?? Number.POSITIVE_INFINITY),
+    auditIds: [newAuditId(), ...(parent ? parent.auditIds.slice(-1) : [])],
+    since: first.since,
+  }
+  return { token: await sessions.seal(claims), claims, facts }
+}
+
+/** Who it is, as one method has shown. */
+interface Proof {
+  user: string
+  since: number
+  methods: string[]
+  claims?: Claims
+}
+
+async function byToken(sessions: Sessions, token: string): Promise<Proof> {
+  const session = await sessions.open(token)
+  if (!session) throw unauthorized()
+  const { claims } = session
+  return { user: claims.user, since: claims.since, methods: claims.methods, claims }
+}
+
+async function byPassword(db: Database, user: Named & { password: string }): Promise<Proof> {
+  if (!user.id && !user.name) throw expecting('id or name', 'user')
+  if (!user.id && !user.domain) throw expecting('domain', 'user')
+  if (typeof user.password !== 'string') throw expecting('password', 'user')
+  const found = await db.read
+    .selectFrom('identity.user as u')
+    .innerJoin('identity.project as d', 'd.id', 'u.domain_id')
+    .leftJoinLateral(
+      (eb) =>
+        eb
+          .selectFrom('identity.password')
+          .select(['hash', 'expires_at'])
+          .whereRef('user_id', '=', 'u.id')
+          .orderBy('id', 'desc')
+          .limit(1)
+          .as('p'),
+      (join) => join.onTrue(),
+    )
+    .select(['u.id', 'u.enabled', 'u.tokens_valid_from', 'u.options', 'd.enabled as domain_enabled', 'p.hash', 'p.expires_at'])
+    .where((eb) =>
+      user.id
+        ? eb('u.id', '=', user.id)
+        : eb.and([eb('u.name', '=', user.name!), eb(user.domain!.id ? 'd.id' : 'd.name', '=', user.domain!.id ?? user.domain!.name ?? '')]),
+    )
+    .executeTakeFirst()
+  const right = await verifyPassword(user.password, found?.hash)
+  if (!found || !right || !found.enabled || !found.domain_enabled) throw unauthorized()
+  const forgiven = (found.options as { ignore_password_expiry?: boolean | null }).ignore_password_expiry === true
+  if (found.expires_at && found.expires_at.getTime() <= Date.now() && !forgiven) {
+    throw unauthorized(`The password is expired and needs to be changed for user: ${found.id}.`)
+  }
+  return { user: found.id, since: found.tokens_valid_from.getTime(), methods: [] }
+}
+
+type Wanted = { kind: 'default' } | { kind: 'none' } | { kind: 'system' } | { kind: 'project' | 'domain'; named: Named }
+
+function readScope(scope: AuthRequest['scope']): Wanted {
+  if (scope === undefined) return { kind: 'default' }
+  if (scope === 'unscoped') return { kind: 'none' }
+  const given =
+    typeof scope === 'object' ? ['system', 'project', 'domain', 'OS-TRUST:trust', 'unscoped'].filter((kind) => kind in scope) : []
+  if (typeof scope !== 'object' || given.length !== 1) throw expecting('system, project, domain, OS-TRUST:trust or unscoped', 'scope')
+  if (scope.system) return { kind: 'system' }
+  if (scope.project) {
+    if (!scope.project.id && !scope.project.domain) throw expecting('domain', 'project')
+    return { kind: 'project', named: scope.project }
+  }
+  if (scope.domain) return { kind: 'domain', named: scope.domain }
+  // There are no trusts, so none is found.
+  if (given[0] === 'OS-TRUST:trust') throw unauthorized()
+  return { kind: 'none' }
+}
+
+async function scopeFor(db: Database, user: string, wanted: Wanted): Promise<{ scope: Scope; facts: Facts }> {
+  if (wanted.kind === 'default') {
+    const row = await db.read.selectFrom('identity.user').select('default_project_id').where('id', '=', user).executeTakeFirst()
+    if (row?.default_project_id) {
+      const scope: Scope = { kind: 'project', id: row.default_project_id }
+      const facts = await readFacts(db.read, user, scope)
+      if (facts) return { scope, facts }
+    }
+    return await scopeFor(db, user, { kind: 'none' })
+  }
+  const scope: Scope = 'named' in wanted ? { kind: wanted.kind, id: await find(db, wanted.kind, wanted.named) } : { kind: wanted.kind }
+  const facts = await readFacts(db.read, user, scope)
+  if (!facts) throw unauthorized()
+  return { scope, facts }
+}
+
+/** The id; '' for what does not exist, which nobody has a role on. */
+async function find(db: Database, kind: 'project' | 'domain', { id, name, domain }: Named): Promise<string> {
+  if (id) return id
+  const { rows } = await sql<{ id: string }>`
+    select p.id from identity.project p left join identity.project d on d.id = p.domain_id
+    where p.name = ${name ?? ''} and p.is_domain = ${kind === 'domain'}
+      and (${kind === 'domain'} or d.id = ${domain?.id ?? ''} or ${domain?.id === undefined} and d.name = ${domain?.name ?? ''})`.execute(
+    db.read,
+  )
+  return rows[0]?.id ?? ''
+}

@@ -1,0 +1,73 @@
+// The door of the room: identity (Keystone v3) as services to mount.
+import type { Config } from '../config.ts'
+import type { Database } from '../database/connect.ts'
+import { envelopes } from '../http/envelope.ts'
+import type { AnyRow, Call, Service, Target } from '../http/table.ts'
+import { credentials } from './api/credentials.ts'
+import { domains } from './api/domains.ts'
+import { endpoints } from './api/endpoints.ts'
+import { grants } from './api/grants.ts'
+import { groups } from './api/groups.ts'
+import { impliedRoles } from './api/implied-roles.ts'
+import { notBuiltPolicies, notBuiltRows } from './api/not-built.ts'
+import { policies, refuseDomainScope } from './api/policies.ts'
+import { policyDocuments } from './api/policy-documents.ts'
+import { projectTags } from './api/project-tags.ts'
+import { projects } from './api/projects.ts'
+import { regions } from './api/regions.ts'
+import { roleAssignments } from './api/role-assignments.ts'
+import { roles } from './api/roles.ts'
+import { services } from './api/services.ts'
+import { tokens } from './api/tokens.ts'
+import { users } from './api/users.ts'
+import { allVersions, thisVersion } from './api/versions.ts'
+import { sessionsOf } from './control/sessions.ts'
+
+export interface IdentityDeps {
+  db: Database
+  /** The 32 bytes of the data directory's secret.key. */
+  key: Buffer
+  config: Pick<Config, 'publicUrl' | 'tokenLifetime'>
+}
+
+/** Two services: the API at /identity/v3 and /v3, and the list of versions at /identity and /. */
+export function identity({ db, key, config }: IdentityDeps): Service[] {
+  const shared = { type: 'identity', envelope: envelopes.identity, policies: { ...policies, ...notBuiltPolicies } }
+  const rows = [
+    ...thisVersion,
+    ...tokens({ sessions: sessionsOf(db, key), lifetime: config.tokenLifetime, publicUrl: config.publicUrl }),
+    ...domains,
+    ...projects,
+    ...projectTags,
+    ...users,
+    ...groups,
+    ...roles,
+    ...impliedRoles,
+    ...grants,
+    ...roleAssignments,
+    ...regions,
+    ...services,
+    ...endpoints,
+    ...credentials(key),
+    ...policyDocuments,
+    ...notBuiltRows,
+  ]
+  return [
+    { ...shared, prefixes: ['/identity/v3', '/v3'], rows: rows.map(guardScope) },
+    { ...shared, prefixes: ['/identity', ''], rows: allVersions },
+  ]
+}
+
+/** Refuses tokens of a domain where the rule is not for them, before policy is asked. Rows that load their target themselves do it themselves. */
+function guardScope(row: AnyRow): AnyRow {
+  const { policy, target } = row
+  if (policy === null || target === 'loaded') return row
+  const load = target as undefined | ((call: Call) => Promise<Target> | Target)
+  return {
+    ...row,
+    target: async (call: Call) => {
+      refuseDomainScope(call, policy)
+      return load ? await load(call) : {}
+    },
+  }
+}

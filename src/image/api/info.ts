@@ -1,0 +1,63 @@
+// What this image service is: its versions, its stores, how images get in.
+import path from 'node:path'
+import type { Config } from '../../config.ts'
+import { row } from '../../http/table.ts'
+
+// What each minor version of v2 added is there up to 2.15, but for import, tasks and metadata definitions.
+const versions = ['2.15', '2.13', '2.12', '2.11', '2.10', '2.9', '2.8', '2.7', '2.6', '2.5', '2.4', '2.3', '2.2', '2.1', '2.0']
+
+const versionDocument = (origin: string) => ({
+  versions: versions.map((version, i) => ({
+    id: `v${version}`,
+    status: i === 0 ? 'CURRENT' : 'SUPPORTED',
+    links: [{ rel: 'self', href: `${origin}/image/v2/` }],
+  })),
+})
+
+const versionRow = (route: `GET /${string}`, reply: number) =>
+  row({ route, policy: null, reply, summary: 'List the versions of the API', run: ({ url }) => versionDocument(url.origin) })
+
+const store = { id: 'file', description: "Files in the cloud's data directory", default: 'true' }
+
+export const info = (config: Pick<Config, 'home'>) => [
+  versionRow('GET /', 300),
+  versionRow('GET /versions', 200),
+  versionRow('GET /v2', 300),
+  row({
+    route: 'GET /v2/info/import',
+    policy: 'default',
+    reply: 200,
+    summary: 'List the methods of import; there are none, images are uploaded',
+    run: () => ({ 'import-methods': { description: 'Import methods available.', type: 'array', value: [] } }),
+  }),
+  row({
+    route: 'GET /v2/info/stores',
+    policy: 'default',
+    reply: 200,
+    summary: 'List the stores',
+    run: () => ({ stores: [store] }),
+  }),
+  row({
+    route: 'GET /v2/info/stores/detail',
+    policy: 'stores_info_detail',
+    reply: 200,
+    summary: 'List the stores with their settings',
+    run: () => ({
+      stores: [
+        {
+          ...store,
+          type: 'file',
+          weight: 0,
+          properties: { data_dir: path.join(config.home, 'images'), chunk_size: 65_536, thin_provisioning: false },
+        },
+      ],
+    }),
+  }),
+  row({
+    route: 'GET /v2/info/usage',
+    policy: 'default',
+    reply: 200,
+    summary: 'Show the quotas of the project and their use; none are set',
+    run: () => ({ usage: {} }),
+  }),
+]

@@ -1,0 +1,32 @@
+// How an image is shown.
+import type { ImageRow } from './find.ts'
+
+/** 2026-01-02T03:04:05Z, as Glance writes times. */
+export const isoTime = (time: Date): string => time.toISOString().replace(/\.\d+Z$/, 'Z')
+
+export const imageView = (image: ImageRow) => ({
+  ...(image.properties as Record<string, string>),
+  id: image.id,
+  name: image.name,
+  status: image.status,
+  visibility: image.visibility,
+  owner: image.owner,
+  disk_format: image.disk_format,
+  container_format: image.container_format,
+  size: image.size,
+  virtual_size: image.virtual_size,
+  checksum: image.checksum,
+  os_hash_algo: image.os_hash_algo,
+  os_hash_value: image.os_hash_value,
+  min_disk: image.min_disk,
+  min_ram: image.min_ram,
+  protected: image.protected,
+  os_hidden: image.os_hidden,
+  tags: image.tags,
+  created_at: isoTime(image.created_at),
+  updated_at: isoTime(image.updated_at),
+  self: `/v2/images/${image.id}`,
+  file: `/v2/images/${image.id}/file`,
+  schema: '/v2/schemas/image',
+  ...(image.checksum !== null && { stores: 'file' }),
+})

@@ -1,0 +1,88 @@
+// How bits get out of an image: streamed, in whole or a range of them, to clients (api/image-data.ts) and to the hosts that cache them.
+import fs from 'node:fs'
+import type { Readable } from 'node:stream'
+import type { FastifyInstance } from 'fastify'
+import type { Config } from '../../config.ts'
+import type { Database } from '../../database/connect.ts'
+import { Fault, notFound } from '../../http/fault.ts'
+import { hostDoor } from '../../wire/join.ts'
+import { dataFile } from './store.ts'
+
+export interface Download {
+  status: 200 | 206
+  headers: Record<string, string>
+  stream: Readable
+}
+
+interface Stored {
+  id: string
+  size: number | null
+  checksum: string | null
+  upload: string | null
+}
+
+/**
+ * Opens the bits of an image that has some.
+ * @param range the request's Range header; one range of bytes is served, several at once are answered with the whole
+ * @throws Fault 404 if the file is missing, 416 for a range outside of it
+ */
+export async function openImage(config: Pick<Config, 'home'>, image: Stored, range: string | undefined): Promise<Download> {
+  const size = image.size ?? 0
+  const wanted = rangeOf(range, size)
+  const file = await fs.promises.open(dataFile(config, image.upload ?? ''), 'r').catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') throw error
+    throw notFound(`The data of image ${image.id} is missing from the image store.`)
+  })
+  const { start, end } = wanted ?? { start: 0, end: size - 1 }
+  return {
+    status: wanted ? 206 : 200,
+    headers: {
+      'content-type': 'application/octet-stream',
+      'content-length': String(end - start + 1),
+      'accept-ranges': 'bytes',
+      ...(image.checksum !== null && { 'content-md5': image.checksum }),
+      ...(wanted && { 'content-range': `bytes ${start}-${end}/${size}` }),
+    },
+    stream: file.createReadStream({ start, end: Math.max(end, start), highWaterMark: 256 * 1024 }),
+  }
+}
+
+/** RFC 9110, 14.1.2. Undefined for no range and for several. */
+export function rangeOf(header: string | undefined, size: number): { start: number; end: number } | undefined {
+  if (header === undefined || !header.startsWith('bytes=') || header.includes(',')) return undefined
+  const [, first, last] = /^bytes=(\d{0,15})-(\d{0,15})$/.exec(header.replaceAll(' ', '')) ?? []
+  const start = first ? Number(first) : Math.max(size - Number(last), 0)
+  const end = first && last ? Math.min(Number(last), size - 1) : size - 1
+  if ((!first && !last) || first === undefined || start > end || (first && last && Number(last) < Number(first))) {
+    throw new Fault(416, `The range '${header.slice(0, 60)}' lies outside of the image, which has ${size} bytes.`, {
+      headers: { 'content-range': `bytes */${size}` },
+    })
+  }
+  return { start, end }
+}
+
+/** Adds `GET /wire/v1/images/{id}/data`: hosts fetch images with the secret that they got when they joined. */
+export function registerImageDownload(app: FastifyInstance, { db, config }: { db: Database; config: Pick<Config, 'home'> }): void {
+  const door = hostDoor(db)
+  app.get('/wire/v1/images/:id/data', async (request, reply) => {
+    try {
+      await door(request.headers.authorization)
+      const { id } = request.params as { id: string }
+      const image = await db.read
+        .selectFrom('image.image')
+        .select(['id', 'size', 'checksum', 'upload', 'status'])
+        .where('id', '=', id)
+        .where('status', 'in', ['active', 'deactivated'])
+        .executeTakeFirst()
+      if (!image) throw notFound(`There is no image ${id} with data.`)
+      const { status, headers, stream } = await openImage(config, image, request.headers.range)
+      return reply.code(status).headers(headers).send(stream)
+    } catch (error) {
+      if (!(error instanceof Fault)) throw error
+      return reply
+        .code(error.status)
+        .headers(error.headers ?? {})
+        .send({ error: error.message })
+    }
+  })
+}

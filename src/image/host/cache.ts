@@ -1,0 +1,84 @@
+// A host's cache of images: one file per content, named by its sha512, which disks of servers use as their backing file. A download goes
+// to `.part` and is renamed when its hash is right, so a file under its final name is always whole.
+import { createHash } from 'node:crypto'
+import fs from 'node:fs'
+import path from 'node:path'
+import { Transform } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { ensureFolder, partPath, publishPart } from '../../agent/files.ts'
+import type { Machine } from '../../agent/machine.ts'
+import { Final } from '../../agent/realise.ts'
+import { run } from '../../agent/shell.ts'
+import type { ServerDocument } from '../../wire/documents.ts'
+
+export interface CachedImage {
+  path: string
+  format: 'qcow2' | 'raw'
+  virtualBytes: number
+}
+
+/** Formats that QEMU can use as a backing file as they are, and those that are converted once on arrival. */
+const direct = ['raw', 'qcow2']
+const converted: Record<string, string> = { vmdk: 'vmdk', vdi: 'vdi', vhd: 'vpc', vhdx: 'vhdx' }
+const underway = new Map<string, Promise<CachedImage>>()
+
+/** Brings the image here unless it is here. Servers that want the same one wait for the same download. */
+export function cachedImage(machine: Machine, image: ServerDocument['image']): Promise<CachedImage> {
+  const known = underway.get(image.hash)
+  if (known) return known
+  const fetching = bring(machine, image).finally(() => underway.delete(image.hash))
+  underway.set(image.hash, fetching)
+  return fetching
+}
+
+async function bring(machine: Machine, image: ServerDocument['image']): Promise<CachedImage> {
+  if (!/^[0-9a-f]{32,128}$/.test(image.hash)) throw new Final(`Image ${image.id} has no checksum, so its bits cannot be trusted.`)
+  if (!direct.includes(image.disk_format) && !converted[image.disk_format])
+    throw new Final(
+      `A server cannot boot from an image of disk format '${image.disk_format}'. Convert it to qcow2 or raw and upload it again.`,
+    )
+  const folder = path.join(machine.config.home, 'images-cache')
+  const format = image.disk_format === 'raw' ? 'raw' : 'qcow2'
+  const file = path.join(folder, `${image.hash}.${format}`)
+  await ensureFolder(folder)
+  if (!fs.existsSync(file)) {
+    await download(machine, image, file)
+    machine.log.info({ image: image.id, size: image.size }, 'image: now in the cache')
+  }
+  return { path: file, format, virtualBytes: await virtualSize(file, format) }
+}
+
+async function download(machine: Machine, image: ServerDocument['image'], file: string): Promise<void> {
+  const part = partPath(file)
+  const { status, body } = await machine.fetch(`/wire/v1/images/${image.id}/data`)
+  if (status !== 200) {
+    body.resume()
+    if (status === 404) throw new Final(`Image ${image.id} is no longer there. Choose another image.`)
+    throw new Error(`The controller answers ${status} for the data of image ${image.id}.`)
+  }
+  const hash = createHash(image.hash.length === 128 ? 'sha512' : image.hash.length === 64 ? 'sha256' : 'md5')
+  const measure = new Transform({
+    transform(chunk, _encoding, done) {
+      hash.update(chunk)
+      done(null, chunk)
+    },
+  })
+  await pipeline(body, measure, fs.createWriteStream(part, { mode: 0o644 }))
+  if (hash.digest('hex') !== image.hash) {
+    fs.rmSync(part)
+    throw new Error(`Image ${image.id} arrived damaged: its checksum is not ${image.hash.slice(0, 16)}…`)
+  }
+  const from = converted[image.disk_format]
+  if (from) {
+    const whole = `${file}.whole`
+    fs.renameSync(part, whole)
+    await run(['qemu-img', 'convert', '-f', from, '-O', 'qcow2', whole, part], { timeoutMs: 0, doing: `convert image ${image.id}` })
+    fs.rmSync(whole)
+  }
+  await publishPart(file)
+}
+
+async function virtualSize(file: string, format: string): Promise<number> {
+  const { stdout } = await run(['qemu-img', 'info', '-U', '-f', format, '--output=json', file], { doing: 'read the size of an image' })
+  return (JSON.parse(stdout) as { 'virtual-size': number })['virtual-size']
+}

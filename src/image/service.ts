@@ -1,0 +1,22 @@
+// The image service (Glance): v2 of its API, with one store of files.
+import type { Database } from '../database/connect.ts'
+import { envelopes } from '../http/envelope.ts'
+import type { Service } from '../http/table.ts'
+import { imageData } from './api/image-data.ts'
+import { imageUpdate } from './api/image-update.ts'
+import { images } from './api/images.ts'
+import { info } from './api/info.ts'
+import { members } from './api/members.ts'
+import { missing } from './api/not-built.ts'
+import { policies } from './api/policies.ts'
+import { schemas } from './api/schemas.ts'
+import type { Store } from './control/store.ts'
+
+/** @param config where the store is and how large an image may be */
+export const image = ({ config }: { db: Database; config: Store }): Service => ({
+  type: 'image',
+  prefixes: ['/image'],
+  envelope: envelopes.image,
+  policies,
+  rows: [...info(config), ...images, ...imageUpdate, ...imageData(config), ...members, ...schemas, ...missing],
+})

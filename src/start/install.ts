@@ -1,0 +1,54 @@
+// `wisp install`: the same cloud as a service of systemd, which starts it at boot.
+import { execFileSync } from 'node:child_process'
+import fs from 'node:fs'
+import path from 'node:path'
+import { parseArgs } from 'node:util'
+import { type Config, cloudTag, settings } from '../config.ts'
+
+const UNITS = '/etc/systemd/system'
+
+// The default home gets the plain name, so that `systemctl status wisp` is what people expect.
+const unitName = (home: string): string => (home === settings.home.default ? 'wisp.service' : `wisp-${cloudTag(home)}.service`)
+
+/** The unit file. Only the main process is ended by systemd: servers and their networks are not Wisp's to take down. */
+export function unitText(home: string, launcher: string): string {
+  const quote = (word: string) => `"${word.replace(/[\\"]/g, '\\$&').replaceAll('%', '%%').replaceAll('$', '$$$$')}"`
+  return `[Unit]
+Description=Wisp cloud in ${home.replaceAll('%', '%%')}
+After=network-online.target libvirtd.service
+Wants=network-online.target
+
+[Service]
+Environment=${quote(`WISP_HOME=${home}`)}
+ExecStart=${quote(launcher)} up --foreground
+Restart=on-failure
+RestartSec=2
+KillMode=process
+TimeoutStopSec=90
+LimitNOFILE=1048576
+
+[Install]
+WantedBy=multi-user.target
+`
+}
+
+export async function install(config: Config, words: string[]): Promise<void> {
+  parseArgs({ args: words, options: {} })
+  if (!fs.existsSync('/run/systemd/system')) throw new Error('This machine does not run systemd: "wisp up" is all there is to start')
+  const unit = unitName(config.home)
+  fs.writeFileSync(path.join(UNITS, unit), unitText(config.home, path.join(import.meta.dirname, '../../wisp')), { mode: 0o644 })
+  execFileSync('systemctl', ['daemon-reload'])
+  const { down } = await import('./down.ts')
+  await down(config, [])
+  execFileSync('systemctl', ['enable', '--now', unit], { stdio: 'inherit' })
+  console.log(`${unit} is installed and started. "systemctl status ${unit}" shows it; settings belong in ${config.home}/wisp.conf.`)
+}
+
+/** Takes the unit of this home away, if there is one. */
+export function removeUnit(home: string): void {
+  const unit = unitName(home)
+  if (!fs.existsSync(path.join(UNITS, unit))) return
+  if (fs.existsSync('/run/systemd/system')) execFileSync('systemctl', ['disable', '--now', unit])
+  fs.rmSync(path.join(UNITS, unit))
+  if (fs.existsSync('/run/systemd/system')) execFileSync('systemctl', ['daemon-reload'])
+}

@@ -1,0 +1,138 @@
+// `wisp up`: brings everything up, from whatever state it was left in, and says how to use it. Up to the supervisor each step can be
+// repeated at will, so a Ctrl-C in between leaves nothing that the next `up` would stumble over.
+import { spawn } from 'node:child_process'
+import fs from 'node:fs'
+import path from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { parseArgs } from 'node:util'
+import { ensureLibvirtd } from '../agent/libvirtd.ts'
+import type { Config } from '../config.ts'
+import { startEmbedded, stopEmbedded } from '../database/embedded.ts'
+import { lock } from '../lock.ts'
+import { answers, databaseOf, isOnlyHost, localUrl, MAIN, supervised } from './cloud.ts'
+import { type Progress, progress } from './progress.ts'
+import { lastLines } from './rotate.ts'
+import { logFolder, programPids, supervise, supervisorPid } from './supervisor.ts'
+
+const PATIENCE = 60_000
+
+export async function up(config: Config, words: string[]): Promise<void> {
+  const { values } = parseArgs({ args: words, options: { foreground: { type: 'boolean', default: false } } })
+  const began = performance.now()
+  fs.mkdirSync(path.join(config.home, 'run'), { recursive: true, mode: 0o711 })
+  fs.mkdirSync(logFolder(config.home), { recursive: true, mode: 0o711 })
+  const say = progress()
+  const lone = await onlyUp(config, say)
+  const stop = new AbortController()
+  const stopped = new Promise<never>((_, reject) => {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+      process.once(signal, () => {
+        stop.abort()
+        reject(new Error(`${signal === 'SIGINT' ? 'Ctrl-C' : signal}: stopped. Nothing is half done; "wisp up" goes on from here`))
+      })
+    }
+  })
+  stopped.catch(() => {})
+
+  if (supervisorPid(config.home) && values.foreground)
+    throw new Error(`This cloud is up already (supervisor pid ${supervisorPid(config.home)}). "wisp down" first`)
+  const adopted = supervisorPid(config.home) !== undefined
+  try {
+    if (!adopted) await Promise.race([prepare(config, say), stopped])
+  } catch (error) {
+    say.done()
+    if (stop.signal.aborted && !config.databaseUrl) await stopEmbedded(config.home)
+    throw error
+  }
+  let supervision: Promise<boolean> | undefined
+  if (values.foreground) supervision = supervise(supervised(config), stop.signal)
+  else if (!adopted) startSupervisor(config)
+
+  await Promise.race([ready(config, say), stopped]).catch((error) => {
+    if (!supervision) throw error
+    console.error(error instanceof Error ? error.message : String(error)) // systemd's service goes on trying
+  })
+  say.done()
+  await lone.release()
+  if (!stop.signal.aborted) greet(config, performance.now() - began, adopted)
+  await supervision
+}
+
+async function onlyUp(config: Config, say: Progress) {
+  const file = path.join(config.home, 'run', 'up.lock')
+  const free = await lock(file, { wait: false })
+  if (free) return free
+  say.step('waiting for another "wisp up" of this cloud')
+  const mine = await lock(file)
+  if (!mine) throw new Error(`The lock ${file} could not be taken`)
+  return mine
+}
+
+async function prepare(config: Config, say: Progress): Promise<void> {
+  say.step('libvirt')
+  await ensureLibvirtd(config.libvirtSocket)
+  if (isOnlyHost(config)) return
+  if (!config.databaseUrl) await startEmbedded(config.home, { progress: (step) => say.step(step) })
+  say.step('the database schema')
+  const [{ migrate }, { connect }, { bootstrap }] = await Promise.all([
+    import('../database/migrate.ts'),
+    import('../database/connect.ts'),
+    import('./bootstrap.ts'),
+  ])
+  await migrate(databaseOf(config), { progress: (name) => say.step(`migrating the database: ${name}`) })
+  say.step('what every cloud begins with')
+  const db = connect(databaseOf(config), { name: 'wisp up', connections: 2 })
+  try {
+    await bootstrap(db, config, (step) => say.step(step))
+  } finally {
+    await db.close()
+  }
+}
+
+// In a session of its own, so that it outlives this terminal.
+function startSupervisor(config: Config): void {
+  const log = fs.openSync(path.join(logFolder(config.home), 'supervisor.log'), 'a', 0o640)
+  const child = spawn(process.execPath, [MAIN, 'supervise'], {
+    detached: true,
+    stdio: ['ignore', log, log],
+    cwd: '/',
+    env: { ...process.env, WISP_HOME: config.home },
+  })
+  fs.closeSync(log)
+  child.unref()
+}
+
+async function ready(config: Config, say: Progress): Promise<void> {
+  const program = isOnlyHost(config) ? 'host' : 'controller'
+  say.step(`waiting for the ${program}`)
+  const until = performance.now() + PATIENCE
+  const up = async () => (program === 'host' ? programPids(config.home, 'host').length > 0 : await answers(config))
+  while (!(await up())) {
+    if (performance.now() > until) {
+      const log = path.join(logFolder(config.home), `${program}.log`)
+      throw new Error(
+        `The ${program} does not answer after ${PATIENCE / 1000} s. The end of ${log}:\n${lastLines(log, 10)}\nThe supervisor goes on trying; "wisp doctor" may know more`,
+      )
+    }
+    await sleep(30)
+  }
+}
+
+function greet(config: Config, took: number, adopted: boolean): void {
+  const seconds = (took / 1000).toFixed(1)
+  if (isOnlyHost(config)) {
+    console.log(`This host is up (${seconds} s). "wisp status" says how it is.`)
+    return
+  }
+  const openrc = path.join(config.home, 'demo-openrc')
+  const dashboard = config.dashboard ? `  dashboard   ${localUrl(config)}/dashboard\n` : ''
+  console.log(`Wisp is up${adopted ? ' already' : ''} (${seconds} s).
+
+${dashboard}  API         ${localUrl(config)}/identity/v3
+  log in as   demo (or admin); the passwords are in ${openrc} (and openrc)
+
+Try next:
+  . ${openrc}
+  openstack image list
+  openstack server create --image wisp-guest --flavor m1.nano --network private --wait one`)
+}

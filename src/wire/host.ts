@@ -1,0 +1,190 @@
+// The host's side of the wire: it dials out, asks for what is new since the last revision that it has seen, and reports by POST.
+// Losing the connection is nothing special: it dials the next controller and goes on where it was.
+import { createInterface } from 'node:readline'
+import type { Readable } from 'node:stream'
+import type { Logger } from 'pino'
+import { Agent, request } from 'undici'
+import type { DesiredLine, Hello, Line, Observation, Question } from './documents.ts'
+import type { Verdict } from './observe.ts'
+
+export interface Credentials {
+  host_id: string
+  secret: string
+}
+
+export interface Dialled {
+  /** Controllers to try in turn: `http://…`, `https://…` or `unix:/path/of/a/socket`. */
+  controllers: string[]
+  credentials: Credentials
+  log: Logger
+  hello: () => Promise<Hello>
+  /** A complete set begins: forget what was wanted; nothing may be removed until `complete`. */
+  snapshot: (cloud: string) => void
+  desired: (line: DesiredLine) => void
+  complete: () => void
+  lease: () => void
+  /** Answers a question; what it throws becomes the answer's error. */
+  answer: (question: Question, controller: string) => Promise<{ status: number; body: unknown }>
+}
+
+export interface Wire {
+  /** Reports; resolves once control has taken it. Tries until it is taken, so what it reports should be the newest. */
+  report(observations: Observation[]): Promise<Verdict[]>
+  /** GET of anything under /wire/v1 with this host's credentials, for image data. */
+  fetch(
+    path: string,
+    signal?: AbortSignal,
+  ): Promise<{ status: number; body: Readable; headers: Record<string, string | string[] | undefined> }>
+  stop(): Promise<void>
+}
+
+/** No line at all for so long means that the other end is gone without a word; leases come every 2.5 s. */
+const silence = 15_000
+
+interface Door {
+  origin: string
+  agent: Agent
+}
+
+/** `http+unix` in undici's terms: the socket goes into the connector, any origin will do. */
+export function doorTo(controller: string): Door {
+  const socket = controller.startsWith('unix:') ? controller.slice(5) : null
+  const connect = socket ? { socketPath: socket } : {}
+  return {
+    origin: socket ? 'http://controller' : controller.replace(/\/$/, ''),
+    agent: new Agent({ connect, connections: 8, bodyTimeout: 0, headersTimeout: 30_000 }),
+  }
+}
+
+export function dial({ controllers, credentials, log, hello, snapshot, desired, complete, lease, answer }: Dialled): Wire {
+  const headers = { authorization: `Bearer ${credentials.host_id}.${credentials.secret}` }
+  const base = `/wire/v1/hosts/${credentials.host_id}`
+  const doors = controllers.map(doorTo)
+  const stopping = new AbortController()
+  let at = 0
+  let since = 0
+  let cloud = ''
+
+  const door = () => doors[at % doors.length]!
+
+  const post = async (path: string, body: unknown): Promise<unknown> => {
+    const { origin, agent } = door()
+    const reply = await request(origin + path, {
+      method: 'POST',
+      headers: { ...headers, 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+      dispatcher: agent,
+      signal: stopping.signal,
+    })
+    const said = await reply.body.json()
+    if (reply.statusCode >= 300) throw new Refused(reply.statusCode, String((said as { error?: string }).error ?? reply.statusCode))
+    return said
+  }
+
+  const hear = (line: Line) => {
+    if ('kind' in line) {
+      desired(line)
+      since = line.rev
+    } else if ('snapshot' in line) {
+      cloud = line.cloud
+      snapshot(line.cloud)
+    } else if ('complete' in line) {
+      since = line.complete
+      complete()
+    } else if ('lease' in line) lease()
+    else void reply(line.ask, line.question)
+  }
+
+  const reply = async (ask: string, question: Question) => {
+    const said = await answer(question, controllers[at % controllers.length]!).catch((error: Error) => ({
+      status: 500,
+      body: { message: error.message },
+    }))
+    await post(`${base}/answers/${ask}`, said).catch((error: Error) => log.warn({ ask, err: error }, 'wire: the answer was not taken'))
+  }
+
+  /** One connection, until it ends. */
+  const listen = async () => {
+    await post(`${base}/hello`, await hello())
+    const { origin, agent } = door()
+    const quiet = new AbortController()
+    let timer = setTimeout(() => quiet.abort(), silence)
+    try {
+      const stream = await request(`${origin}${base}/desired?since=${since}&cloud=${cloud}`, {
+        headers,
+        dispatcher: agent,
+        signal: AbortSignal.any([stopping.signal, quiet.signal]),
+      })
+      if (stream.statusCode !== 200) throw new Refused(stream.statusCode, await stream.body.text())
+      log.info({ controller: origin, since }, 'wire: connected')
+      for await (const text of createInterface({ input: stream.body })) {
+        clearTimeout(timer)
+        timer = setTimeout(() => quiet.abort(), silence)
+        if (text) hear(JSON.parse(text) as Line)
+      }
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
+  const loop = async () => {
+    let failures = 0
+    while (!stopping.signal.aborted) {
+      const started = performance.now()
+      try {
+        await listen()
+        log.info('wire: the controller closed the stream')
+      } catch (error) {
+        if (stopping.signal.aborted) return
+        log.warn({ err: error }, 'wire: not connected; what runs here runs on')
+      }
+      failures = performance.now() - started > 10_000 ? 0 : failures + 1
+      at++
+      await pause(Math.min(50 * 2 ** failures, 3000) * (0.5 + Math.random()))
+    }
+  }
+
+  const pause = (ms: number) =>
+    new Promise<void>((go) => {
+      const timer = setTimeout(go, ms)
+      stopping.signal.addEventListener('abort', () => (clearTimeout(timer), go()), { once: true })
+    })
+
+  const looping = loop()
+  return {
+    async report(observations) {
+      for (let wait = 50; ; wait = Math.min(wait * 2, 3000)) {
+        try {
+          const said = (await post(`${base}/observed`, { observations })) as { verdicts: Verdict[] }
+          return said.verdicts
+        } catch (error) {
+          if (stopping.signal.aborted) return []
+          if (error instanceof Refused && error.status === 400) throw error
+          await pause(wait)
+        }
+      }
+    },
+    async fetch(path, signal) {
+      const { origin, agent } = door()
+      const got = await request(origin + path, {
+        headers,
+        dispatcher: agent,
+        signal: signal ? AbortSignal.any([signal, stopping.signal]) : stopping.signal,
+      })
+      return { status: got.statusCode, body: got.body as Readable, headers: got.headers }
+    },
+    async stop() {
+      stopping.abort()
+      await looping
+      await Promise.all(doors.map(({ agent }) => agent.destroy()))
+    },
+  }
+}
+
+class Refused extends Error {
+  readonly status: number
+  constructor(status: number, message: string) {
+    super(message)
+    this.status = status
+  }
+}

@@ -1,0 +1,202 @@
+// The engine: one table of due keys, taken under a lease. A handler is one short transaction that looks at the object and moves it one step.
+//
+// - A handler takes a key, not a message: even when we think we know what changed, we look.
+// - A key is looked at again until its handler says that it is settled; a crash changes nothing, whoever comes next looks again.
+// - Fencing: every take has an owner of its own, every poke raises `tries`. A handler that ends under another number was poked meanwhile
+//   (its key stays due); one that ends under another owner lost its lease (then its transaction is undone).
+// - A lease is renewed while its handler runs: it is lost only by a process that died or hangs, never by a handler that takes its time.
+// - Due rows are locked last, all of a transaction at once and in one order, by handlers and by pokes alike: so they cannot deadlock.
+import { sql } from 'kysely'
+import type { Logger } from 'pino'
+import { beforeCommit, type Database, type Tx } from '../database/connect.ts'
+import { crash } from './crash.ts'
+import { hintDue, hints } from './hint.ts'
+
+/** Moves the object `key` one step. Returns null when it is settled, or in how many milliseconds to look again. */
+export type Handler = (tx: Tx, key: string) => Promise<number | null>
+
+export interface Engine {
+  /** Resolves when every handler under way has ended. */
+  stop(): Promise<void>
+}
+
+interface Taken {
+  kind: string
+  key: string
+  tries: number
+  failures: number
+  /** Another one for each take: so that this process, too, can lose a lease to itself. */
+  owner: string
+}
+
+const lease = '5 seconds'
+const renewEvery = 1500
+
+/** What a transaction has poked so far: the delay by key, by kind. */
+const poked = new WeakMap<Tx, Map<string, Map<string, number>>>()
+
+/** Says, in the caller's transaction, that `kind` `key` needs a look, now or in `delay` ms. A look under way is repeated. */
+export async function poke(tx: Tx, kind: string, key: string, delay = 0): Promise<void> {
+  await pokeAll(tx, kind, [key], delay)
+}
+
+export async function pokeAll(tx: Tx, kind: string, keys: string[], delay = 0): Promise<void> {
+  if (keys.length === 0) return
+  let kinds = poked.get(tx)
+  if (!kinds) {
+    kinds = new Map()
+    poked.set(tx, kinds)
+    beforeCommit(tx, () => writePokes(tx))
+  }
+  const delays = kinds.get(kind) ?? new Map<string, number>()
+  kinds.set(kind, delays)
+  for (const key of keys) delays.set(key, Math.min(delay, delays.get(key) ?? delay))
+  if (delay < 1000) hintDue(tx)
+}
+
+/** Writes what was poked, in the order of kind and key; `own`, the key that the transaction itself works on, is locked in its place among them. */
+async function writePokes(tx: Tx, own?: Taken): Promise<void> {
+  const kinds = poked.get(tx)
+  if (!kinds || kinds.size === 0) return
+  const rows = [...kinds].flatMap(([kind, delays]) => [...delays].map(([key, delay]) => ({ kind, key, delay, raise: 1 })))
+  if (own && !kinds.get(own.kind)?.has(own.key)) rows.push({ kind: own.kind, key: own.key, delay: Number.POSITIVE_INFINITY, raise: 0 })
+  kinds.clear()
+  const place = ({ kind, key }: { kind: string; key: string }) => `${kind} ${key}`
+  rows.sort((a, b) => (place(a) < place(b) ? -1 : 1))
+  await sql`
+    insert into work.due (kind, key, at, tries)
+    select kind, key, case when delay = 'Infinity' then 'infinity' else now() + delay * interval '1 millisecond' end, raise
+    from unnest(${rows.map((row) => row.kind)}::text[], ${rows.map((row) => row.key)}::text[],
+                ${rows.map((row) => String(row.delay))}::float8[], ${rows.map((row) => row.raise)}::int[]) as p (kind, key, delay, raise)
+    on conflict (kind, key) do update set at = least(work.due.at, excluded.at), tries = work.due.tries + excluded.tries`.execute(tx)
+}
+
+/** Runs `handlers` (by kind), at most `slots` at a time, until stopped. Without hints it looks every `poll` ms. */
+export function startEngine(db: Database, handlers: Record<string, Handler>, log: Logger, { slots = 8, poll = 1000 } = {}): Engine {
+  const me = `${process.pid}-${crypto.randomUUID().slice(0, 8)}`
+  const kinds = Object.keys(handlers)
+  const running = new Map<Promise<void>, Taken>()
+  let takes = 0
+  let stopped = false
+  let news = 0
+  let rouse: (() => void) | null = null
+  const wake = () => {
+    news++
+    rouse?.()
+  }
+  hints.on('due', wake)
+
+  const take = async (count: number): Promise<Taken[]> =>
+    (
+      await sql<Taken>`
+        update work.due set lease_until = now() + ${lease}::interval, owner = ${`${me}-${++takes}`}, tries = tries + 1
+        where (kind, key) in (
+          select kind, key from work.due
+          where kind = any(${kinds}) and at <= now() and (lease_until is null or lease_until < now())
+          order by at limit ${count} for update skip locked)
+        returning kind, key, tries, failures, owner`.execute(db.read)
+    ).rows
+
+  /** Ends the look in its own transaction. Throws if the lease was lost, so that the transaction is undone. */
+  const end = async (tx: Tx, due: Taken, again: number | null) => {
+    await writePokes(tx, due)
+    const mine = sql`kind = ${due.kind} and key = ${due.key} and owner = ${due.owner}`
+    const ended =
+      again === null
+        ? await sql`delete from work.due where ${mine} and tries = ${due.tries}`.execute(tx)
+        : await sql`
+            update work.due set at = now() + ${again} * interval '1 millisecond', lease_until = null, failures = 0, last_error = null
+            where ${mine} and tries = ${due.tries}`.execute(tx)
+    if (ended.numAffectedRows) return
+    const stays = await sql`update work.due set lease_until = null, failures = 0, last_error = null where ${mine}`.execute(tx)
+    if (!stays.numAffectedRows) throw new Error('the lease was lost to another process')
+    hintDue(tx)
+  }
+
+  const look = async (due: Taken): Promise<void> => {
+    crash(`${due.kind}: taken`)
+    try {
+      const again = await db.write(async (tx) => {
+        const result = await handlers[due.kind]!(tx, due.key)
+        await end(tx, due, result)
+        crash(`${due.kind}: before commit`)
+        return result
+      })
+      crash(`${due.kind}: committed`)
+      if (again !== null && again < poll) setTimeout(wake, again).unref()
+    } catch (error) {
+      // PostgreSQL takes no NUL in a text.
+      const message = (error instanceof Error ? error.message : String(error)).replaceAll('\0', '')
+      log.error({ err: error, kind: due.kind, key: due.key, failures: due.failures + 1 }, 'engine: a step failed; it will be tried again')
+      const seconds = Math.min(2 ** due.failures * 0.1, 30) * (0.75 + Math.random() / 2)
+      await sql`
+        update work.due
+        set lease_until = null, failures = failures + 1, last_error = ${message},
+          at = case when tries = ${due.tries} then now() + ${seconds} * interval '1 second' else at end
+        where kind = ${due.kind} and key = ${due.key} and owner = ${due.owner}`
+        .execute(db.read)
+        .catch(() => undefined) // the database is away: the lease runs out by itself
+      setTimeout(wake, seconds * 1000).unref()
+    }
+  }
+
+  const dispatch = async () => {
+    while (!stopped) {
+      const seen = news
+      let taken: Taken[] = []
+      if (running.size < slots) {
+        try {
+          taken = await take(slots - running.size)
+        } catch (error) {
+          log.warn({ err: error }, 'engine: the queue cannot be read; trying again')
+        }
+      }
+      for (const due of taken) {
+        const turn: Promise<void> = look(due).finally(() => {
+          running.delete(turn)
+          wake()
+        })
+        running.set(turn, due)
+      }
+      if (taken.length > 0 || seen !== news || stopped) {
+        if (running.size < slots) continue
+      }
+      await new Promise<void>((go) => {
+        const timer = setTimeout(go, poll)
+        rouse = () => {
+          clearTimeout(timer)
+          rouse = null
+          go()
+        }
+        if (seen !== news && running.size < slots) rouse()
+      })
+    }
+  }
+
+  const renew = async () => {
+    if (running.size === 0) return
+    const leases = [...running.values()]
+    await sql`
+      update work.due set lease_until = now() + ${lease}::interval
+      where (kind, key) in (
+        select kind, key from work.due
+        where (kind, key, owner) in (
+          select * from unnest(${leases.map((due) => due.kind)}::text[], ${leases.map((due) => due.key)}::text[], ${leases.map((due) => due.owner)}::text[]))
+          and lease_until is not null for update skip locked)`.execute(db.read)
+  }
+  const renewing = setInterval(() => {
+    renew().catch((error) => log.warn({ err: error }, 'engine: leases cannot be renewed; trying again'))
+  }, renewEvery)
+
+  const dispatching = dispatch()
+  return {
+    async stop() {
+      stopped = true
+      hints.off('due', wake)
+      wake()
+      await dispatching
+      await Promise.all(running.keys())
+      clearInterval(renewing)
+    },
+  }
+}

@@ -1,0 +1,320 @@
+// The contract of a host: the same documents down the same wire must lead to the same observations, whether the host is simulated or has
+// a real libvirt, real bridges and a real guest. What the simulated host cannot show (packets) is tested in test/e2e.
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { createHash, randomUUID } from 'node:crypto'
+import fs from 'node:fs'
+import type { AddressInfo } from 'node:net'
+import os from 'node:os'
+import path from 'node:path'
+import { after, before, describe, it } from 'node:test'
+import { promisify } from 'node:util'
+import Fastify, { type FastifyInstance } from 'fastify'
+import { pino } from 'pino'
+import { startLoop } from '../../src/agent/loop.ts'
+import { simulatedMachine } from '../../src/agent/simulated.ts'
+import { type TestDatabase, testDatabase } from '../../src/database/testing.ts'
+import { registerWire } from '../../src/wire/control.ts'
+import type { NetworkDocument, PortDocument, SecurityGroupDocument, ServerDocument, ServerObservation } from '../../src/wire/documents.ts'
+import { dial } from '../../src/wire/host.ts'
+import { type Intent, intend, withdraw } from '../../src/wire/intend.ts'
+import { join, makeJoinToken } from '../../src/wire/join.ts'
+import { type Bed, startBed } from '../bed/bed.ts'
+
+const run = promisify(execFile)
+const log = pino({ level: 'silent' })
+
+interface Subject {
+  /** Its id on the wire. */
+  hostId: string
+  /** The guest powers itself off. */
+  guestPowersOff(serverId: string): Promise<void>
+  /** The agent's process dies and a new one starts. */
+  restartAgent(): Promise<void>
+  /** What exists on the machine: domains, taps and bridges. */
+  things(): Promise<{ servers: string[]; ports: number; networks: number }>
+}
+
+interface Control {
+  test: TestDatabase
+  url: (ip: string) => string
+  image: { file: string; hash: string; size: number }
+}
+
+for (const kind of ['simulated', 'real'] as const) {
+  describe(`a ${kind} host`, { timeout: 240_000 }, () => {
+    const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'wisp-contract-'))
+    const ends: (() => Promise<unknown>)[] = []
+    let control: Control
+    let subject: Subject
+    const serverId = randomUUID()
+    const networkId = randomUUID()
+    const portId = randomUUID()
+    const groupId = randomUUID()
+    let generation = 0
+
+    before(async () => {
+      control = await startControl(folder, kind === 'real', ends)
+      subject = kind === 'simulated' ? await simulated(control, ends) : await real(control, folder, ends)
+    })
+    after(async () => {
+      for (const end of ends.reverse()) await end()
+      fs.rmSync(folder, { recursive: true, force: true })
+    })
+
+    const want = (over: Partial<ServerDocument> = {}): Intent => ({
+      kind: 'server',
+      id: serverId,
+      generation: ++generation,
+      body: { ...serverDocument(serverId, portId, networkId, control.image), ...over },
+    })
+    const say = (...intents: Intent[]) => control.test.db.write((tx) => intend(tx, subject.hostId, intents))
+    const observed = async (id: string) =>
+      (await control.test.db.read.selectFrom('wire.observed').select(['generation', 'state']).where('id', '=', id).executeTakeFirst()) as
+        | { generation: number; state: { state: string; error?: { message: string; final: boolean }; server?: ServerObservation } }
+        | undefined
+    const until = async (what: (seen: Awaited<ReturnType<typeof observed>>) => boolean, id = serverId) => {
+      let seen: Awaited<ReturnType<typeof observed>>
+      for (let i = 0; i < 1600; i++) {
+        seen = await observed(id)
+        if (what(seen)) return seen
+        await new Promise((go) => setTimeout(go, 50))
+      }
+      assert.fail(`not within 80 s; last seen: ${JSON.stringify(seen)}`)
+    }
+    const reached = (power: ServerObservation['power']) =>
+      until((seen) => seen?.generation === generation && seen.state.state === 'ready' && seen.state.server?.power === power)
+
+    it('makes a network, a group, a port and a running server', async () => {
+      await say(
+        { kind: 'network', id: networkId, generation: 1, body: networkDocument(networkId) },
+        { kind: 'security-group', id: groupId, generation: 1, body: groupDocument(groupId) },
+        { kind: 'port', id: portId, generation: 1, body: portDocument(portId, networkId, serverId, groupId) },
+        want(),
+      )
+      const seen = await reached('running')
+      assert.deepEqual([seen?.state.server?.starts, seen?.state.server?.reboots], [1, 0])
+      for (const id of [networkId, groupId, portId]) assert.equal((await observed(id))?.state.state, 'ready')
+      assert.deepEqual(await subject.things(), { servers: [serverId], ports: 1, networks: 1 })
+    })
+
+    it('pauses and resumes', async () => {
+      await say(want({ power: 'paused' }))
+      await reached('paused')
+      await say(want())
+      await reached('running')
+    })
+
+    it('reboots hard, once, and not again when its agent starts anew', async () => {
+      await say(want({ reboots: 1, reboot_type: 'HARD' }))
+      assert.equal((await reached('running'))?.state.server?.reboots, 1)
+      await subject.restartAgent()
+      await say(want({ reboots: 1, reboot_type: 'HARD' }))
+      assert.equal((await reached('running'))?.state.server?.reboots, 1)
+    })
+
+    it('leaves a guest that powered itself off as it is, and starts it when a start is ordered', async () => {
+      await subject.guestPowersOff(serverId)
+      await until((seen) => seen?.state.server?.power === 'stopped' && seen.state.server.reason === 'guest')
+      await say(want({ starts: 2, reboots: 1 }))
+      assert.equal((await reached('running'))?.state.server?.starts, 2)
+    })
+
+    it('stops', async () => {
+      await say(want({ power: 'stopped', starts: 2, reboots: 1 }))
+      assert.equal((await reached('stopped'))?.state.server?.reason, 'ordered')
+    })
+
+    it('takes everything away, and tells so', async () => {
+      await control.test.db.write((tx) =>
+        withdraw(tx, subject.hostId, [
+          { kind: 'server', id: serverId },
+          { kind: 'port', id: portId },
+          { kind: 'security-group', id: groupId },
+          { kind: 'network', id: networkId },
+        ]),
+      )
+      for (const id of [serverId, portId, groupId, networkId]) await until((seen) => seen === undefined, id)
+      assert.deepEqual(await subject.things(), { servers: [], ports: 0, networks: 0 })
+      const left = await control.test.db.read.selectFrom('wire.document').select('id').where('host_id', '=', subject.hostId).execute()
+      assert.deepEqual(left, [])
+    })
+  })
+}
+
+async function startControl(folder: string, withImage: boolean, ends: (() => Promise<unknown>)[]): Promise<Control> {
+  const test = await testDatabase()
+  const app: FastifyInstance = Fastify()
+  const wire = registerWire(app, { db: test.db, log, cloud: 'contract', heard: {}, hello: [] })
+  const file = path.join(folder, 'guest.qcow2')
+  if (withImage) await run(path.join(import.meta.dirname, '../../images/guest/build.sh'), [file])
+  app.get('/wire/v1/images/:id/data', (_request, reply) => reply.send(fs.createReadStream(file)))
+  await app.listen({ port: 0, host: '0.0.0.0' })
+  ends.push(async () => {
+    wire.stop()
+    await app.close()
+    await test.drop()
+  })
+  const bits = withImage ? fs.readFileSync(file) : Buffer.from('no bits')
+  const image = { file, hash: createHash('sha512').update(bits).digest('hex'), size: bits.length }
+  return { test, url: (ip) => `http://${ip}:${(app.server.address() as AddressInfo).port}`, image }
+}
+
+async function simulated(control: Control, ends: (() => Promise<unknown>)[]): Promise<Subject> {
+  const machine = simulatedMachine('simulated')
+  const credentials = await control.test.db.write(async (tx) => join(tx, await makeJoinToken(tx), 'simulated', machine.hello().machine_id))
+  const start = () => {
+    const loop = startLoop({ realisers: machine.realisers, log, report: (observations) => wire.report(observations) })
+    const wire = dial({
+      controllers: [control.url('127.0.0.1')],
+      credentials,
+      log,
+      hello: async () => machine.hello(),
+      snapshot: loop.snapshot,
+      desired: loop.desired,
+      complete: loop.complete,
+      lease: () => undefined,
+      answer: async () => ({ status: 404, body: null }),
+    })
+    return async () => {
+      await wire.stop()
+      await loop.stop()
+    }
+  }
+  let stop = start()
+  ends.push(() => stop())
+  return {
+    hostId: credentials.host_id,
+    guestPowersOff: async (id) => machine.guestPowersOff(id),
+    restartAgent: async () => {
+      await stop()
+      stop = start()
+    },
+    things: async () => ({
+      servers: [...machine.real.get('server')!.keys()],
+      ports: machine.real.get('port')!.size,
+      networks: machine.real.get('network')!.size,
+    }),
+  }
+}
+
+async function real(control: Control, folder: string, ends: (() => Promise<unknown>)[]): Promise<Subject> {
+  const bed: Bed = await startBed({
+    names: ['a'],
+    folder,
+    joinToken: () => control.test.db.write((tx) => makeJoinToken(tx)),
+    controllerUrl: control.url,
+  })
+  ends.push(() => bed.stop())
+  const host = bed.hosts[0]!
+  const { id } = await control.test.db.read.selectFrom('wire.host').select('id').where('name', '=', 'a').executeTakeFirstOrThrow()
+  const virsh = async (...words: string[]) => (await host.exec(['virsh', '-c', 'qemu:///system', '-q', ...words])).stdout
+  return {
+    hostId: id,
+    async guestPowersOff(serverId) {
+      // The power button, which the guest hears as soon as it has booted; by libvirt it is the guest's own doing.
+      for (let i = 0; i < 60; i++) {
+        await virsh('shutdown', serverId).catch(() => undefined)
+        await new Promise((go) => setTimeout(go, 1000))
+        if ((await virsh('domstate', serverId)).trim() === 'shut off') return
+      }
+      assert.fail('the guest did not power off')
+    },
+    async restartAgent() {
+      await host.killAgent()
+      await host.startAgent()
+    },
+    async things() {
+      const domains = (await virsh('list', '--all', '--uuid')).split('\n').filter((line) => line.trim() !== '')
+      const links = JSON.parse((await host.exec(['ip', '-d', '-j', 'link', 'show'])).stdout) as { linkinfo?: { info_kind?: string } }[]
+      const count = (kind: string) => links.filter((link) => link.linkinfo?.info_kind === kind).length
+      return { servers: domains.map((line) => line.trim()), ports: count('tun'), networks: count('bridge') }
+    },
+  }
+}
+
+function serverDocument(id: string, portId: string, networkId: string, image: Control['image']): ServerDocument {
+  return {
+    v: 1,
+    id,
+    name: 'contract',
+    hostname: 'contract',
+    project_id: 'p',
+    user_id: 'u',
+    power: 'active',
+    starts: 1,
+    reboots: 0,
+    reboot_type: 'SOFT',
+    vcpus: 1,
+    memory_mb: 128,
+    root_gb: 1,
+    ephemeral_gb: 0,
+    swap_mb: 0,
+    extra_specs: {},
+    image: { id: randomUUID(), name: 'guest', disk_format: 'qcow2', size: image.size, hash: image.hash, properties: {} },
+    nics: [{ port_id: portId, network_id: networkId, mac: 'fa:16:3e:00:00:01', mtu: 1450, tag: null }],
+    config_drive: true,
+    metadata: {
+      project_id: 'p',
+      availability_zone: 'nova',
+      launch_index: 0,
+      reservation_id: 'r-1',
+      keys: [],
+      meta: {},
+      user_data: null,
+      security_groups: ['default'],
+      flavor: 'm1.nano',
+    },
+  }
+}
+
+const networkDocument = (id: string): NetworkDocument => ({
+  v: 1,
+  id,
+  type: 'vxlan',
+  physical_network: null,
+  segmentation_id: 77,
+  mtu: 1450,
+  subnets: [
+    {
+      id: 'subnet-1',
+      ip_version: 4,
+      cidr: '10.9.0.0/24',
+      gateway_ip: '10.9.0.1',
+      enable_dhcp: true,
+      dns_nameservers: [],
+      host_routes: [],
+      ipv6_ra_mode: null,
+      ipv6_address_mode: null,
+    },
+  ],
+  dhcp: { port_id: 'dhcp-port', mac: 'fa:16:3e:00:00:02', ips: [{ ip: '10.9.0.2', subnet_id: 'subnet-1' }] },
+  peers: [],
+})
+
+const groupDocument = (id: string): SecurityGroupDocument => ({
+  v: 1,
+  id,
+  stateful: true,
+  rules: [
+    { direction: 'egress', ethertype: 'IPv4', protocol: null, port_min: null, port_max: null, remote_ip_prefix: null, remote_group_id: null },
+    { direction: 'ingress', ethertype: 'IPv4', protocol: 'tcp', port_min: 22, port_max: 22, remote_ip_prefix: '10.9.0.0/24', remote_group_id: null },
+    { direction: 'ingress', ethertype: 'IPv4', protocol: null, port_min: null, port_max: null, remote_ip_prefix: null, remote_group_id: id },
+  ],
+})
+
+const portDocument = (id: string, networkId: string, serverId: string, groupId: string): PortDocument => ({
+  v: 1,
+  id,
+  network_id: networkId,
+  server_id: serverId,
+  mac: 'fa:16:3e:00:00:01',
+  ips: [{ ip: '10.9.0.11', subnet_id: 'subnet-1' }],
+  mtu: 1450,
+  admin_state_up: true,
+  port_security_enabled: true,
+  security_groups: [groupId],
+  allowed_address_pairs: [],
+  hostname: 'contract',
+  extra_dhcp_opts: [],
+})
