@@ -10,7 +10,7 @@ import { createInterface } from 'node:readline'
 import { startPrivateLibvirtd } from '../src/agent/private-libvirtd.ts'
 import { embeddedPid } from '../src/database/embedded.ts'
 import { programPids, supervisorPid } from '../src/start/supervisor.ts'
-import { ask } from './load.ts'
+import { ask, until } from './load.ts'
 
 const root = path.join(import.meta.dirname, '..')
 const main = path.join(root, 'src/main.ts')
@@ -60,8 +60,11 @@ export interface Wisp extends Cloud {
   firstStart: number
 }
 
-/** Starts a cloud with `wisp up` and one simulated host, which gets all servers: the real host is switched off. */
-export async function startWisp(): Promise<Wisp> {
+/** As large as the reference's fake hypervisor. */
+const oneLargeHost = { count: 1, vcpus: 1000, memoryMb: 800_000, diskGb: 600_000 }
+
+/** Starts a cloud with `wisp up` and simulated hosts, which get all servers: the real host is switched off. */
+export async function startWisp(simulated = oneLargeHost): Promise<Wisp> {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'wisp-bench-'))
   fs.chmodSync(folder, 0o755)
   const home = path.join(folder, 'home')
@@ -95,7 +98,7 @@ export async function startWisp(): Promise<Wisp> {
   }
   try {
     const firstStart = await wisp('up')
-    hosts = await startHosts(home, env)
+    hosts = await startHosts(home, simulated, env)
     const cloud: Wisp = {
       name: 'Wisp',
       home,
@@ -126,27 +129,33 @@ export async function startWisp(): Promise<Wisp> {
   }
 }
 
-async function startHosts(home: string, env: NodeJS.ProcessEnv): Promise<ChildProcess> {
-  // As large as the reference's fake hypervisor.
-  const size = ['--vcpus', '1000', '--memory-mb', '800000', '--disk-gb', '600000']
+async function startHosts(
+  home: string,
+  { count, vcpus, memoryMb, diskGb }: typeof oneLargeHost,
+  env: NodeJS.ProcessEnv,
+): Promise<ChildProcess> {
+  const size = ['--vcpus', String(vcpus), '--memory-mb', String(memoryMb), '--disk-gb', String(diskGb)]
   const program = path.join(root, 'test/scale/simulated-hosts.ts')
-  const hosts = spawn(process.execPath, [program, '--home', home, '--count', '1', ...size], { env, stdio: ['ignore', 'pipe', 'inherit'] })
+  const hosts = spawn(process.execPath, [program, '--home', home, '--count', String(count), ...size], {
+    env,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
   for await (const line of createInterface({ input: hosts.stdout })) if (line.startsWith('ready')) return hosts
   throw new Error('The simulated host did not start.')
 }
 
+/** As soon as it has joined: nothing may be placed on it before. */
 async function switchOffRealHost(cloud: Cloud): Promise<void> {
-  const session = await login(cloud)
-  const { services } = (
-    await ask('GET', `${session.compute}/os-services?binary=nova-compute`, { headers: session.headers, expect: [200] })
-  ).json<{
-    services: { id: string; host: string }[]
-  }>()
-  for (const { id, host } of services) {
-    if (host.startsWith('simulated-')) continue
+  const { compute, headers } = await login(cloud)
+  const url = `${compute}/os-services`
+  await until(async () => {
+    const answer = await ask('GET', `${url}?binary=nova-compute`, { headers, expect: [200] })
+    const { services } = answer.json<{ services: { id: string; host: string }[] }>()
+    const real = services.find(({ host }) => !host.startsWith('simulated-'))
     const body = { status: 'disabled', disabled_reason: 'The bench measures simulated hosts.' }
-    await ask('PUT', `${session.compute}/os-services/${id}`, { headers: session.headers, body, expect: [200] })
-  }
+    if (real) await ask('PUT', `${url}/${real.id}`, { headers, body, expect: [200] })
+    return real !== undefined
+  }, 60)
 }
 
 export interface Session {

@@ -60,8 +60,7 @@ async function waitForAll(session: Session, name: string, ids: string[], wanted:
   const mine = new Set(ids)
   await until(async () => {
     const found = mine.intersection(await listed(session, name, wanted === 'gone' ? undefined : wanted)).size
-    if (wanted === 'ACTIVE' && mine.intersection(await listed(session, name, 'ERROR')).size > 0)
-      throw new Error('some servers are in ERROR')
+    if (wanted === 'ACTIVE') for (const id of mine.intersection(await listed(session, name, 'ERROR'))) await statusOf(session, id) // throws its fault
     return wanted === 'gone' ? found === 0 : found === mine.size
   }, patience)
 }

@@ -17,6 +17,7 @@ import { embeddedSocket } from './database/embedded.ts'
 import { openPolicy } from './http/policy.ts'
 import { api } from './http/table.ts'
 import { authenticator } from './identity/control/authenticate.ts'
+import * as identityWork from './identity/control/work.ts'
 import { identity } from './identity/service.ts'
 import { registerImageDownload } from './image/control/download.ts'
 import * as imageWork from './image/control/work.ts'
@@ -84,7 +85,12 @@ export async function startController(config: Config): Promise<Controller> {
 
   await app.listen({ host: config.listen, port: config.port })
   const local = await listenLocally(app, controllerSocket(config.home))
-  const engine = startEngine(db, { ...networkWork.handlers, ...imageWork.handlers(config), ...computeWork.handlers }, log)
+  const engine = startEngine(
+    db,
+    { ...identityWork.handlers(key), ...networkWork.handlers, ...imageWork.handlers(config), ...computeWork.handlers },
+    log,
+  )
+  await db.write((tx) => identityWork.bootstrap(tx))
   log.info({ address: app.listeningOrigin }, 'controller: ready')
 
   return {
@@ -92,6 +98,7 @@ export async function startController(config: Config): Promise<Controller> {
       wire.stop()
       consoles.stop()
       local.close()
+      local.closeAllConnections()
       await app.close()
       await engine.stop()
       await leaveHints()

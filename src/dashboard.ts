@@ -1,6 +1,7 @@
 // Serves the dashboard's files at /dashboard, and one stream of hints by which open pages know what to fetch again. The dashboard knows
 // nothing that the public APIs do not tell: the stream says only that something of the caller's project has changed.
 import fs from 'node:fs'
+import type { ServerResponse } from 'node:http'
 import path from 'node:path'
 import fastifyStatic from '@fastify/static'
 import type { FastifyInstance } from 'fastify'
@@ -17,6 +18,7 @@ export interface DashboardDeps {
 }
 
 const keepAliveEvery = 15_000
+const maxPending = 1 << 20
 const securityHeaders = {
   'x-frame-options': 'DENY',
   'x-content-type-options': 'nosniff',
@@ -26,26 +28,37 @@ const securityHeaders = {
 }
 
 export function registerDashboard(app: FastifyInstance, { authenticate, log }: DashboardDeps): void {
+  // These answers never end by themselves: without this a controller could not stop while a page is open.
+  const open = new Set<ServerResponse>()
+  app.addHook('preClose', async () => {
+    for (const stream of open) stream.destroy()
+  })
   app.get('/dashboard/events', async (request, reply) => {
     const token = request.headers['x-auth-token']
     const who = typeof token === 'string' ? await authenticate(token) : new Fault(401, 'The stream of changes wants an X-Auth-Token.')
     if (who instanceof Fault) return reply.code(401).send({ error: { code: 401, message: who.message } })
-    const everything = who.project === null || who.roles.includes('admin')
+    const everything = who.roles.includes('admin') && (who.system || who.project !== null)
     reply.hijack()
     reply.raw.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store', 'x-accel-buffering': 'no' })
     reply.raw.write(': hello\n\n')
     const send = (changed: Changed) => {
       if (!everything && changed.project_id !== null && changed.project_id !== who.project?.id) return
-      reply.raw.write(`data: ${JSON.stringify({ kind: changed.kind, id: changed.id })}\n\n`)
+      // A page that does not read gets no more; it fetches all when it comes back.
+      if (reply.raw.writableLength > maxPending) reply.raw.destroy()
+      else if (!reply.raw.writableEnded) reply.raw.write(`data: ${JSON.stringify({ kind: changed.kind, id: changed.id })}\n\n`)
     }
     // A token that was revoked meanwhile must not go on listening.
     const alive = setInterval(async () => {
-      if ((await authenticate(token as string)) instanceof Fault) reply.raw.end()
-      else reply.raw.write(': still here\n\n')
+      const still = await authenticate(token as string).catch(() => null) // null: the database is away, and with it the reason to listen
+      if (still === null || still instanceof Fault) reply.raw.end()
+      else if (!reply.raw.writableEnded) reply.raw.write(': still here\n\n')
     }, keepAliveEvery)
+    open.add(reply.raw)
+    reply.raw.on('error', () => reply.raw.destroy())
     hints.on('changed', send)
     reply.raw.once('close', () => {
       clearInterval(alive)
+      open.delete(reply.raw)
       hints.off('changed', send)
     })
     return reply

@@ -43,7 +43,11 @@ const commands: Record<string, Command> = {
     summary: "log in to a server through its network's namespace",
     load: async () => (await import('./cli/ssh.ts')).ssh,
   },
-  policy: { usage: '', summary: 'the policy rules in force', load: async () => (await import('./cli/policy.ts')).policy },
+  policy: {
+    usage: 'list|explain',
+    summary: 'the policy rules in force, and what they say to a user',
+    load: async () => (await import('./cli/policy.ts')).policy,
+  },
   'join-token': {
     usage: '',
     summary: 'make a one-time token with which another machine joins as a host',

@@ -1,7 +1,8 @@
 // The loop of a host: holds what control wants, compares it object by object with what is really there, makes it so, and reports.
 // It keeps nothing that could not be found again: after a restart it hears the complete set and looks at the machine.
 //
-// - Each object is worked on by one task at a time; a newer document while it runs makes it run again.
+// - Each object is worked on by one task at a time; a newer document while it runs makes it run again. The sweep goes the same way.
+// - A complete set counts once it is complete, all at once: half a set would show a port without its network.
 // - A port waits for its network and security groups, a server for its ports; taking away goes in the reverse order.
 // - One object that fails is tried again with growing pauses and never holds up the others.
 // - Nothing is removed for being absent from the set before the set is complete.
@@ -18,6 +19,7 @@ export interface Loop {
   wanted<K extends Kind>(kind: K): Map<string, DocumentOf[K]>
   /** Resolves when nothing is under way (objects that wait for another try do not count). */
   idle(): Promise<void>
+  /** Lets what is under way end. Stop the wire first: a report is tried until it is taken or the wire stops. */
   stop(): Promise<void>
 }
 
@@ -47,29 +49,40 @@ export function startLoop({ realisers, report, log, parallel = {} }: LoopDeps): 
   const gates = new Map(kinds.map((kind) => [kind, gate(parallel[kind] ?? 8)]))
   const waiting = new Map<string, Observation>()
   const unwatch: (() => void)[] = []
-  let named: Set<string> | null = null // keys that the set under way has named; null = no set is under way
+  let coming: Map<string, DesiredLine> | null = null // the complete set that is on its way; null = none is
   let reporting: Promise<void> | null = null
   let sweeping: Promise<void> | null = null
+  let sweepAgain: NodeJS.Timeout | null = null
   let stopped = false
 
   const keyOf = (kind: Kind, id: string) => `${kind} ${id}`
 
+  /** Of one object only the newest goes out; but what happened to a server in between is part of its story. */
   const say = (observation: Observation) => {
-    waiting.set(keyOf(observation.kind, observation.id), observation)
+    const key = keyOf(observation.kind, observation.id)
+    const earlier = waiting.get(key)?.server?.events ?? []
+    const { server } = observation
+    waiting.set(
+      key,
+      server && earlier.length > 0
+        ? { ...observation, server: { ...server, events: [...earlier, ...(server.events ?? [])] } }
+        : observation,
+    )
     reporting ??= send()
   }
 
   /** One report at a time; what gathers meanwhile goes with the next one. */
   const send = async () => {
-    await Promise.resolve()
+    await new Promise(setImmediate) // what is done in one turn of the event loop is one report, and one transaction of control's
     while (waiting.size > 0 && !stopped) {
       const batch = [...waiting.values()]
       waiting.clear()
-      try {
-        await report(batch)
-      } catch (error) {
-        log.error({ err: error }, 'agent: control refuses this report')
-      }
+      // One observation that control cannot take must not cost the others.
+      const refused = (error: unknown) => log.error({ err: error, report: batch.length }, 'agent: control refuses this report')
+      await report(batch).catch(async (error) => {
+        if (batch.length === 1) return refused(error)
+        for (const one of batch) await report([one]).catch(refused)
+      })
     }
     reporting = null
   }
@@ -96,30 +109,39 @@ export function startLoop({ realisers, report, log, parallel = {} }: LoopDeps): 
     await Promise.allSettled(before(thing))
     const leave = await gates.get(kind)!()
     const line = thing.line
+    thing.again = false // whatever asked for another look meanwhile: this is it
     try {
       if (stopped) return
       crash(`agent: ${kind}`)
       const outcome = line.want ? await ensure(kind, line) : await remove(kind, id)
       thing.tries = 0
       say({ kind, id, generation: line.generation, ...outcome })
-      if (!line.want && thing.line === line) things.delete(keyOf(kind, id))
+      if (!line.want && thing.line === line) {
+        // What the removal itself stirred up (a domain that ended) is no reason to look again.
+        thing.again = false
+        if (thing.retry) clearTimeout(thing.retry)
+        things.delete(keyOf(kind, id))
+      }
     } catch (error) {
       const final = error instanceof Final
       thing.tries++
-      const message = error instanceof Error ? error.message : String(error)
+      const message = clean(error instanceof Error ? error.message : String(error))
       log.warn(
         { kind, id, generation: line.generation, request_id: line.request_id, tries: thing.tries, final, err: error },
         'agent: failed',
       )
       say({ kind, id, generation: line.generation, state: 'failed', error: { message, final, tries: thing.tries } })
-      if (!final) thing.retry = setTimeout(() => start(thing), Math.min(retryMin * 2 ** thing.tries, retryMax))
+      if (!final && !stopped) thing.retry = setTimeout(() => start(thing), Math.min(retryMin * 2 ** thing.tries, retryMax))
     } finally {
       leave()
     }
   }
 
-  const ensure = (kind: Kind, line: DesiredLine): Promise<Outcome> =>
-    (realisers[kind] as Realiser).ensure(line.want as DocumentOf[Kind], line.generation)
+  const ensure = async (kind: Kind, line: DesiredLine): Promise<Outcome> => {
+    // Work is kept apart by the line's id: under another one two tasks could meet at one object.
+    if (line.want!.id !== line.id) throw new Final(`The document of ${kind} ${line.id} speaks of ${line.want!.id}.`)
+    return (realisers[kind] as Realiser).ensure(line.want as DocumentOf[Kind], line.generation)
+  }
 
   const remove = async (kind: Kind, id: string): Promise<Outcome> => {
     await realisers[kind].remove(id)
@@ -142,17 +164,44 @@ export function startLoop({ realisers, report, log, parallel = {} }: LoopDeps): 
     return []
   }
 
+  const hear = (line: DesiredLine): Thing => {
+    const key = keyOf(line.kind, line.id)
+    const thing = things.get(key) ?? { kind: line.kind, id: line.id, line, running: null, again: false, tries: 0, retry: null }
+    thing.line = line
+    thing.tries = 0
+    things.set(key, thing)
+    return thing
+  }
+
+  /** What is wanted from the lowest kind up, then what goes from the topmost down; so each finds those it must wait for at work. */
+  const startAll = () => {
+    const all = [...things.values()]
+    for (const kind of kinds) for (const thing of all) if (thing.kind === kind && thing.line.want) start(thing)
+    for (const kind of [...kinds].reverse()) for (const thing of all) if (thing.kind === kind && !thing.line.want) start(thing)
+  }
+
   /** After a complete set: what really exists and no document names is taken away, the topmost kinds first. */
   const sweep = async () => {
+    let missed = false
     for (const kind of [...kinds].reverse()) {
-      const real = await realisers[kind].existing()
-      for (const id of real) {
-        if (things.has(keyOf(kind, id)) || stopped) continue
-        log.warn({ kind, id }, 'agent: no document names this object; removing it')
-        await realisers[kind].remove(id)
-        say({ kind, id, generation: Number.MAX_SAFE_INTEGER, state: 'gone' })
+      try {
+        for (const id of await realisers[kind].existing()) {
+          if (things.has(keyOf(kind, id)) || stopped) continue
+          log.warn({ kind, id }, 'agent: no document names this object; removing it')
+          start(hear({ rev: 0, kind, id, generation: Number.MAX_SAFE_INTEGER, want: null, request_id: null }))
+        }
+      } catch (error) {
+        missed = true
+        log.error({ kind, err: error }, 'agent: cannot see what exists on this machine; looking again in 30 s')
       }
     }
+    if (missed && !stopped) sweepAgain = setTimeout(startSweep, retryMax)
+  }
+
+  const startSweep = () => {
+    if (sweepAgain) clearTimeout(sweepAgain)
+    sweepAgain = null
+    sweeping = (sweeping ?? Promise.resolve()).then(sweep)
   }
 
   for (const kind of kinds)
@@ -166,30 +215,22 @@ export function startLoop({ realisers, report, log, parallel = {} }: LoopDeps): 
 
   return {
     snapshot() {
-      named = new Set()
+      coming = new Map()
     },
     desired(line) {
-      const key = keyOf(line.kind, line.id)
-      named?.add(key)
-      const thing = things.get(key) ?? { kind: line.kind, id: line.id, line, running: null, again: false, tries: 0, retry: null }
-      thing.line = line
-      thing.tries = 0
-      things.set(key, thing)
-      start(thing)
+      if (coming) coming.set(keyOf(line.kind, line.id), line)
+      else start(hear(line))
     },
     complete() {
-      const set = named
-      named = null
+      const set = coming
+      coming = null
       if (!set) return
+      for (const line of set.values()) hear(line)
       // Objects of which an earlier set spoke and this one does not: control has forgotten them, so they shall go.
-      for (const [key, thing] of things)
-        if (!set.has(key)) {
-          thing.line = { ...thing.line, generation: thing.line.generation + 1, want: null }
-          start(thing)
-        }
-      sweeping = (sweeping ?? Promise.resolve())
-        .then(sweep)
-        .catch((error) => log.error({ err: error }, 'agent: the sweep failed; the next complete set repeats it'))
+      for (const [key, { line }] of things)
+        if (!set.has(key)) hear({ ...line, generation: Math.min(line.generation + 1, Number.MAX_SAFE_INTEGER), want: null })
+      startAll()
+      startSweep()
     },
     wanted<K extends Kind>(kind: K) {
       const found = new Map<string, DocumentOf[K]>()
@@ -205,6 +246,7 @@ export function startLoop({ realisers, report, log, parallel = {} }: LoopDeps): 
     },
     async stop() {
       stopped = true
+      if (sweepAgain) clearTimeout(sweepAgain)
       for (const stop of unwatch) stop()
       for (const thing of things.values()) if (thing.retry) clearTimeout(thing.retry)
       await Promise.allSettled([...things.values()].map((thing) => thing.running))
@@ -212,6 +254,9 @@ export function startLoop({ realisers, report, log, parallel = {} }: LoopDeps): 
     },
   }
 }
+
+/** A text that a database takes: without NUL and halves of characters, which a cut output may have. */
+const clean = (text: string) => text.replaceAll('\0', '').toWellFormed()
 
 /** Lets `count` in at once; what it returns lets the next one in. */
 function gate(count: number): () => Promise<() => void> {

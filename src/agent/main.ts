@@ -45,7 +45,6 @@ export async function startHost(config: Config): Promise<Host> {
     metadataSocket: path.join(config.home, 'run', 'metadata.sock'),
     fetch: (what, signal) => wire.fetch(what, signal),
   }
-  const stopMetadata = await serveMetadata(machine)
   const network = await networkRealisers(machine)
   const loop = startLoop({
     realisers: { ...network.realisers, server: serverRealiser(machine) },
@@ -81,11 +80,12 @@ export async function startHost(config: Config): Promise<Host> {
     lease: () => undefined,
     answer: (question, controller) => answer(machine, question, controller, identity),
   })
+  const stopMetadata = await serveMetadata(machine)
   log.info({ controllers, virtType, tunnelIp }, 'host: started')
   return {
     async stop() {
-      await loop.stop()
       await wire.stop()
+      await loop.stop()
       await network.stop()
       await stopMetadata()
       await libvirt.close()

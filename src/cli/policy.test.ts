@@ -39,7 +39,7 @@ it('lists rules, and says which ones the policy file changed', async () => {
   assert.match(lines[0]!, /^\* identity +identity:list_domains: role:member$/)
   assert.match(lines[1]!, /policy\.yaml; the default is: .*role:reader/)
   const { lines: unchanged } = await say('list', 'os_compute_api:servers:create')
-  assert.match(unchanged[0]!, /^ {2}compute +os_compute_api:servers:create: /)
+  assert.ok(unchanged.some((line) => /^ {2}compute +os_compute_api:servers:create: /.test(line)))
 })
 
 it('explains what a user may do, and what is missing', async () => {

@@ -9,6 +9,7 @@ import { keypairs } from './api/keypairs.ts'
 import { notBuiltYet } from './api/not-built.ts'
 import { policies } from './api/policies.ts'
 import { limits, quotaSets } from './api/quota-sets.ts'
+import { securityGroups } from './api/security-groups.ts'
 import { serverActions } from './api/server-actions.ts'
 import { serverAddresses } from './api/server-addresses.ts'
 import { serverConsoles } from './api/server-consoles.ts'
@@ -23,7 +24,7 @@ import { max, min, versionList, versions } from './api/versions.ts'
 
 export const compute = (): Service => ({
   type: 'compute',
-  prefixes: ['/compute/v2.1'],
+  prefixes: ['/compute/v2.1', '/compute/v2'],
   microversion: { header: 'compute', legacyHeader: 'X-OpenStack-Nova-API-Version', min, max },
   envelope: envelopes.compute,
   policies,
@@ -47,6 +48,7 @@ export const compute = (): Service => ({
     ...quotaSets,
     ...limits,
     ...tenantUsage,
+    ...securityGroups,
     ...notBuiltYet,
     ...deprecated,
   ],

@@ -2,7 +2,7 @@
 // documents in memory.
 import type { TestContext } from 'node:test'
 import { pino } from 'pino'
-import { simulatedMachine, type SimulatedMachine } from '../agent/simulated.ts'
+import { type SimulatedMachine, simulatedMachine } from '../agent/simulated.ts'
 import { json, type Tx } from '../database/connect.ts'
 import { testDatabase } from '../database/testing.ts'
 import { api } from '../http/api.ts'
@@ -170,7 +170,8 @@ async function realise(host: TestHost, { kind, id, generation, want }: DesiredLi
     await realisers[kind].remove(id)
     return { kind, id, generation, state: 'gone' }
   }
-  if (kind === 'server' && host.refuses !== null) return { kind, id, generation, state: 'failed', error: { message: host.refuses, final: true, tries: 1 } }
+  if (kind === 'server' && host.refuses !== null)
+    return { kind, id, generation, state: 'failed', error: { message: host.refuses, final: true, tries: 1 } }
   const outcome = await (realisers[kind].ensure as (document: DocumentOf[Kind], generation: number) => Promise<object>)(want, generation)
   return { kind, id, generation, ...outcome } as Observation
 }

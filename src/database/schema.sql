@@ -399,6 +399,7 @@ create table network.network (
   segmentation_id       int,
   dns_domain            text not null default '',
   tags                  text[] not null default '{}',
+  generation            bigint not null default 1,
   revision              int not null default 1,
   created_at            timestamptz not null default now(),
   updated_at            timestamptz not null default now()
@@ -490,6 +491,7 @@ create table network.security_group (
   stateful    boolean not null default true,
   is_default  boolean not null default false,
   tags        text[] not null default '{}',
+  generation  bigint not null default 1,
   revision    int not null default 1,
   created_at  timestamptz not null default now(),
   updated_at  timestamptz not null default now()

@@ -359,6 +359,7 @@ export interface NetworkNetwork {
   description: Generated<string>;
   dns_domain: Generated<string>;
   external: Generated<boolean>;
+  generation: Generated<number>;
   id: string;
   is_default: Generated<boolean>;
   mtu: number;
@@ -416,6 +417,7 @@ export interface NetworkQuota {
 export interface NetworkSecurityGroup {
   created_at: Generated<Date>;
   description: Generated<string>;
+  generation: Generated<number>;
   id: string;
   is_default: Generated<boolean>;
   name: string;

@@ -9,7 +9,7 @@ import type { Config } from '../config.ts'
 import { type Database, json } from '../database/connect.ts'
 import { bootstrapIdentity } from '../identity/control/bootstrap.ts'
 import { bootstrapNetwork } from '../network/control/bootstrap.ts'
-import { makeJoinToken } from '../wire/join.ts'
+import { knowsJoinToken, makeJoinToken } from '../wire/join.ts'
 import { hostFile, joinTokenFile, sealingKey, writeSecret } from './files.ts'
 import { ensureGuestImage } from './guest-image.ts'
 
@@ -30,7 +30,7 @@ export interface Bootstrapped {
 /** The address that openrc files and the catalog name. */
 export const publicUrl = (config: Config): string =>
   config.publicUrl ??
-  `${config.tlsCertificate ? 'https' : 'http'}://${['0.0.0.0', '::'].includes(config.listen) ? '127.0.0.1' : config.listen}:${config.port}`
+  `${config.tlsCertificate ? 'https' : 'http'}://${['0.0.0.0', '::'].includes(config.listen) ? '127.0.0.1' : config.listen.includes(':') ? `[${config.listen}]` : config.listen}:${config.port}`
 
 /** Sets up what is missing. `progress` hears the name of each slow step. */
 export async function bootstrap(db: Database, config: Config, progress: (step: string) => void = () => {}): Promise<Bootstrapped> {
@@ -52,7 +52,7 @@ export async function bootstrap(db: Database, config: Config, progress: (step: s
         .execute()
     return { ...ids, first: !known }
   })
-  if (!fs.existsSync(hostFile(config.home)) && !fs.existsSync(joinTokenFile(config.home)))
+  if (!fs.existsSync(hostFile(config.home)) && !(await joinTokenGood(db, config.home)))
     writeSecret(joinTokenFile(config.home), await db.write((tx) => makeJoinToken(tx, 60 * 24 * 365)))
   if (config.guestImage) await ensureGuestImage(db, config, made.adminProjectId, progress)
 
@@ -61,6 +61,12 @@ export async function bootstrap(db: Database, config: Config, progress: (step: s
   const demo: Login | null = config.demo ? { user: 'demo', password: passwords.demo, project: 'demo' } : null
   writeLogins(config, url, [admin, ...(demo ? [demo] : [])])
   return { url, admin, demo, first: made.first }
+}
+
+/** Whether the token that waits for this machine's host may still be traded: a host that died between the trade and its file has used it up. */
+async function joinTokenGood(db: Database, home: string): Promise<boolean> {
+  if (!fs.existsSync(joinTokenFile(home))) return false
+  return await knowsJoinToken(db.read, fs.readFileSync(joinTokenFile(home), 'utf8').trim())
 }
 
 /** Random on the first start, then as they were: the openrc files would lie otherwise. Who changes a password later changes his own file. */
@@ -85,8 +91,10 @@ function writeLogins(config: Config, url: string, logins: Login[]): void {
       OS_REGION_NAME: config.region,
       OS_IDENTITY_API_VERSION: '3',
       OS_INTERFACE: 'public',
-    }).map(([name, value]) => `export ${name}='${value}'`)
-    writeSecret(path.join(config.home, login.user === 'admin' ? 'openrc' : `${login.user}-openrc`), `${lines.join('\n')}\n`)
+    }).map(([name, value]) => `export ${name}='${value.replaceAll("'", "'\\''")}'`)
+    writeLogin(path.join(config.home, login.user === 'admin' ? 'openrc' : `${login.user}-openrc`), `${lines.join('\n')}\n`, [
+      login.password,
+    ])
   }
   const clouds = Object.fromEntries(
     logins.map(({ user, password, project }) => [
@@ -106,5 +114,13 @@ function writeLogins(config: Config, url: string, logins: Login[]): void {
       },
     ]),
   )
-  writeSecret(path.join(config.home, 'clouds.yaml'), stringify({ clouds }))
+  const passwords = logins.map(({ password }) => password)
+  writeLogin(path.join(config.home, 'clouds.yaml'), stringify({ clouds }), passwords)
+}
+
+/** A file in which a password is no longer the one we made was changed by its owner, who changed the password: it stays. */
+function writeLogin(file: string, content: string, passwords: string[]): void {
+  const before = fs.existsSync(file) ? fs.readFileSync(file, 'utf8') : null
+  if (before === content || (before !== null && passwords.some((password) => !before.includes(password)))) return
+  writeSecret(file, content)
 }

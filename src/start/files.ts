@@ -15,10 +15,17 @@ export const joinTokenFile = (home: string) => path.join(home, 'join-token')
 /** The 32 bytes that seal secrets in the database. Made on the first start; every controller of a cloud needs the same file. */
 export function sealingKey(home: string): Buffer {
   const file = path.join(home, 'secret.key')
-  try {
-    fs.writeFileSync(file, randomBytes(32).toString('base64'), { mode: 0o600, flag: 'wx' })
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+  if (!fs.existsSync(file)) {
+    // Written apart and linked: whoever comes at the same moment, or after a crash in the middle, sees a whole key or none.
+    const part = `${file}.${randomBytes(6).toString('hex')}.part`
+    fs.writeFileSync(part, randomBytes(32).toString('base64'), { mode: 0o600, flag: 'wx', flush: true })
+    try {
+      fs.linkSync(part, file)
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+    } finally {
+      fs.rmSync(part)
+    }
   }
   const key = Buffer.from(fs.readFileSync(file, 'utf8'), 'base64')
   if (key.length !== 32) throw new Error(`${file} is not the key it should be (32 bytes in base64). Restore it from your backup.`)
@@ -27,6 +34,7 @@ export function sealingKey(home: string): Buffer {
 
 /** Writes so that a reader sees the old content or the new, never half of it. */
 export function writeSecret(file: string, content: string): void {
-  fs.writeFileSync(`${file}.part`, content, { mode: 0o600 })
-  fs.renameSync(`${file}.part`, file)
+  const part = `${file}.${randomBytes(6).toString('hex')}.part`
+  fs.writeFileSync(part, content, { mode: 0o600, flag: 'wx', flush: true })
+  fs.renameSync(part, file)
 }

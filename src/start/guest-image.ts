@@ -15,12 +15,13 @@ export const guestImageName = 'wisp-guest'
 export async function ensureGuestImage(db: Database, config: Config, owner: string, progress: (step: string) => void): Promise<void> {
   const known = await db.read
     .selectFrom('image.image')
-    .select('status')
+    .select('id')
     .where('name', '=', guestImageName)
     .where('owner', '=', owner)
     .where('visibility', '=', 'public')
+    .where('status', '=', 'active')
     .executeTakeFirst()
-  if (known?.status === 'active') return
+  if (known) return
   const folder = path.join(config.home, 'cache')
   const file = path.join(folder, 'wisp-guest.qcow2')
   fs.mkdirSync(folder, { recursive: true, mode: 0o755 })

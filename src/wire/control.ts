@@ -37,6 +37,7 @@ export function registerWire(app: FastifyInstance, { db, log, cloud, heard, hell
   const hostOf = async (request: FastifyRequest): Promise<Host> => {
     const host = await door(request.headers.authorization)
     if ((request.params as { id: string }).id !== host.id) throw forbidden('A host speaks for itself only.')
+    streams.alive(host.id)
     return host
   }
 
@@ -50,7 +51,7 @@ export function registerWire(app: FastifyInstance, { db, log, cloud, heard, hell
       }
     })
     wire.setErrorHandler((error, request, reply) => {
-      const fault = error instanceof Fault ? error : null
+      const fault = error instanceof Fault ? error : tooLarge(error)
       if (!fault) log.error({ err: error, url: request.url }, 'wire: a request failed')
       reply.code(fault?.status ?? 500).send({ error: fault?.message ?? 'The controller could not do this; its log says why.' })
     })
@@ -68,15 +69,16 @@ export function registerWire(app: FastifyInstance, { db, log, cloud, heard, hell
       if (said?.v !== 1)
         throw badRequest('This controller understands version 1 of hello. Run the same version of Wisp on hosts and controllers.')
       await db.write(async (tx) => {
-        const known = await tx.selectFrom('wire.host').select('machine_id').where('id', '=', host.id).forUpdate().executeTakeFirst()
+        const known = await tx.selectFrom('wire.host').select('machine_id').where('id', '=', host.id).executeTakeFirst()
         if (known?.machine_id && known.machine_id !== said.machine_id)
           throw conflict(`Host '${host.name}' is another machine (${known.machine_id}). Let this machine join under a name of its own.`)
+        for (const room of hello) await room(tx, host, said)
+        // The host's row is locked after the rooms' rows, as everywhere.
         await tx
           .updateTable('wire.host')
           .set({ machine_id: said.machine_id, boot_id: said.boot_id, hello: json(said as never), seen_at: sql<Date>`now()` })
           .where('id', '=', host.id)
           .execute()
-        for (const room of hello) await room(tx, host, said)
       })
       return { cloud }
     })
@@ -86,6 +88,7 @@ export function registerWire(app: FastifyInstance, { db, log, cloud, heard, hell
       const { since = '0', cloud: known } = request.query as { since?: string; cloud?: string }
       const from = known === cloud && /^\d{1,15}$/.test(since) ? Number(since) : 0
       openStream(reply)
+      reply.raw.on('error', () => reply.raw.destroy())
       await streams.open(host.id, from, {
         write: (text) => reply.raw.write(text),
         end: () => reply.raw.end(),
@@ -98,11 +101,19 @@ export function registerWire(app: FastifyInstance, { db, log, cloud, heard, hell
     wire.post('/wire/v1/hosts/:id/observed', async (request) => {
       const host = await hostOf(request)
       const observations = checked(request.body)
-      const verdicts = await db.write(async (tx) => {
-        const result = await observe(tx, host, observations, heard)
-        crash('wire: observed before commit')
-        return result
-      })
+      if (observations.length === 0) return { verdicts: [] } // only says that it is alive
+      const verdicts = await db
+        .write(async (tx) => {
+          const result = await observe(tx, host, observations, heard)
+          crash('wire: observed before commit')
+          return result
+        })
+        .catch((error) => {
+          // What PostgreSQL cannot take as data (NUL, half a character) it will never take: the host must not repeat it for ever.
+          if (/^22/.test(String((error as { code?: unknown }).code)))
+            throw badRequest(`The observations cannot be stored: ${error.message}`)
+          throw error
+        })
       crash('wire: observed')
       return { verdicts }
     })
@@ -110,7 +121,7 @@ export function registerWire(app: FastifyInstance, { db, log, cloud, heard, hell
     wire.post('/wire/v1/hosts/:id/answers/:ask', async (request) => {
       const host = await hostOf(request)
       const { ask } = request.params as { ask: string }
-      const { status, body } = request.body as { status: number; body: unknown }
+      const { status, body } = (request.body ?? {}) as { status?: number; body?: unknown }
       const answered = await db.read
         .updateTable('wire.question')
         .set({ status: Number(status) || 500, answer: json((body ?? null) as never), answered_at: sql<Date>`now()` })
@@ -136,6 +147,10 @@ function openStream(reply: FastifyReply): void {
   reply.raw.socket?.setNoDelay(true)
   reply.raw.socket?.setTimeout(0)
 }
+
+/** What Fastify itself refuses, of which only the size can be met here. */
+const tooLarge = (error: unknown): Fault | null =>
+  (error as { code?: string }).code === 'FST_ERR_CTP_BODY_TOO_LARGE' ? badRequest('The body is larger than 32 MB.') : null
 
 function fields<Name extends string>(body: unknown, names: Name[]): Record<Name, string> {
   const given = body as Record<string, unknown> | null

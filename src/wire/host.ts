@@ -2,6 +2,7 @@
 // Losing the connection is nothing special: it dials the next controller and goes on where it was.
 import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { Agent, request } from 'undici'
 import type { DesiredLine, Hello, Line, Observation, Question } from './documents.ts'
@@ -28,7 +29,7 @@ export interface Dialled {
 }
 
 export interface Wire {
-  /** Reports; resolves once control has taken it. Tries until it is taken, so what it reports should be the newest. */
+  /** Reports; resolves once control has taken it. Tries until it is taken or the wire stops (then with no verdict); rejects when control will never take it. */
   report(observations: Observation[]): Promise<Verdict[]>
   /** GET of anything under /wire/v1 with this host's credentials, for image data. */
   fetch(
@@ -40,6 +41,10 @@ export interface Wire {
 
 /** No line at all for so long means that the other end is gone without a word; leases come every 2.5 s. */
 const silence = 15_000
+/** How often the host says that it hears: without it a controller would count a machine that lost its power as alive until TCP gives up. */
+const aliveEvery = 10_000
+/** An answer that stops in its middle for so long is given up. */
+const stalled = 60_000
 
 interface Door {
   origin: string
@@ -52,7 +57,8 @@ export function doorTo(controller: string): Door {
   const connect = socket ? { socketPath: socket } : {}
   return {
     origin: socket ? 'http://controller' : controller.replace(/\/$/, ''),
-    agent: new Agent({ connect, connections: 8, bodyTimeout: 0, headersTimeout: 30_000 }),
+    // Enough for the stream, reports and answers beside the images that are on their way.
+    agent: new Agent({ connect, connections: 32, bodyTimeout: stalled, headersTimeout: 30_000 }),
   }
 }
 
@@ -62,8 +68,11 @@ export function dial({ controllers, credentials, log, hello, snapshot, desired, 
   const doors = controllers.map(doorTo)
   const stopping = new AbortController()
   let at = 0
+  /** The last revision of which everything before has been heard, too. Stands still while a complete set is on its way. */
   let since = 0
   let cloud = ''
+  let whole = true
+  let alive = Number.NEGATIVE_INFINITY
 
   const door = () => doors[at % doors.length]!
 
@@ -84,15 +93,25 @@ export function dial({ controllers, credentials, log, hello, snapshot, desired, 
   const hear = (line: Line) => {
     if ('kind' in line) {
       desired(line)
-      since = line.rev
+      if (whole) since = line.rev
     } else if ('snapshot' in line) {
+      snapshot(line.cloud) // throws when it is another's cloud: then nothing of it may be remembered
       cloud = line.cloud
-      snapshot(line.cloud)
+      since = 0
+      whole = false
     } else if ('complete' in line) {
       since = line.complete
+      whole = true
       complete()
-    } else if ('lease' in line) lease()
-    else void reply(line.ask, line.question)
+    } else if ('lease' in line) {
+      lease()
+      if (performance.now() - alive > aliveEvery) void sayAlive()
+    } else void reply(line.ask, line.question)
+  }
+
+  const sayAlive = async () => {
+    alive = performance.now()
+    await post(`${base}/observed`, { observations: [] }).catch((error: Error) => log.warn({ err: error }, 'wire: control does not answer'))
   }
 
   const reply = async (ask: string, question: Question) => {
@@ -109,21 +128,28 @@ export function dial({ controllers, credentials, log, hello, snapshot, desired, 
     const { origin, agent } = door()
     const quiet = new AbortController()
     let timer = setTimeout(() => quiet.abort(), silence)
+    let body: Readable | null = null
     try {
       const stream = await request(`${origin}${base}/desired?since=${since}&cloud=${cloud}`, {
         headers,
         dispatcher: agent,
+        bodyTimeout: 0, // `silence` watches this one
         signal: AbortSignal.any([stopping.signal, quiet.signal]),
       })
       if (stream.statusCode !== 200) throw new Refused(stream.statusCode, await stream.body.text())
       log.info({ controller: origin, since }, 'wire: connected')
-      for await (const text of createInterface({ input: stream.body })) {
+      body = stream.body
+      // The loop below hears of errors; once it has left nobody would, and that would end the process.
+      const lines = createInterface({ input: body })
+      for (const one of [body, lines]) one.on('error', () => undefined)
+      for await (const text of lines) {
         clearTimeout(timer)
         timer = setTimeout(() => quiet.abort(), silence)
         if (text) hear(JSON.parse(text) as Line)
       }
     } finally {
       clearTimeout(timer)
+      body?.destroy()
     }
   }
 
@@ -144,11 +170,7 @@ export function dial({ controllers, credentials, log, hello, snapshot, desired, 
     }
   }
 
-  const pause = (ms: number) =>
-    new Promise<void>((go) => {
-      const timer = setTimeout(go, ms)
-      stopping.signal.addEventListener('abort', () => (clearTimeout(timer), go()), { once: true })
-    })
+  const pause = (ms: number) => sleep(ms, undefined, { signal: stopping.signal }).catch(() => undefined)
 
   const looping = loop()
   return {

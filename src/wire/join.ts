@@ -17,6 +17,18 @@ export async function makeJoinToken(tx: Tx, minutes = 60): Promise<string> {
   return token
 }
 
+/** Whether a machine could still join with this token. */
+export async function knowsJoinToken(tx: Tx, token: string): Promise<boolean> {
+  const known = await tx
+    .selectFrom('wire.join_token')
+    .select('hash')
+    .where('hash', '=', sha256(token))
+    .where('used_at', 'is', null)
+    .where('expires_at', '>', sql<Date>`now()`)
+    .executeTakeFirst()
+  return known !== undefined
+}
+
 export interface Joined {
   host_id: string
   /** Shown this once. */

@@ -19,6 +19,8 @@ export interface Streams {
   /** Serves a host that has seen everything up to `since` (0 = nothing). A second stream of one host ends the first. */
   open(hostId: string, since: number, sink: Sink): Promise<void>
   connected(): string[]
+  /** The host has said something, so its stream is not a dead machine's. */
+  alive(hostId: string): void
   stop(): void
 }
 
@@ -27,6 +29,9 @@ interface Stream {
   sink: Sink
   sent: number
   asked: Set<string>
+  /** When the host last said something (performance.now()). */
+  heard: number
+  ended: boolean
   /** A look at the database is under way; `again` = something happened meanwhile. */
   looking: boolean
   again: boolean
@@ -36,12 +41,21 @@ const pollEvery = 1000
 const leaseEvery = 2500
 const batch = 500
 const maxPending = 16 << 20
+/** A host says at least every 10 s that it hears. One that is silent for so long has lost its power or its network. */
+const silence = 30_000
 
 export function startStreams(db: Database, cloud: string, log: Logger): Streams {
   const streams = new Map<string, Stream>()
 
   const say = (stream: Stream, lines: Line[]) => {
-    if (lines.length > 0) stream.sink.write(`${lines.map((line) => JSON.stringify(line)).join('\n')}\n`)
+    if (lines.length > 0 && !stream.ended) stream.sink.write(`${lines.map((line) => JSON.stringify(line)).join('\n')}\n`)
+  }
+
+  const end = (stream: Stream) => {
+    if (streams.get(stream.hostId) === stream) streams.delete(stream.hostId)
+    if (stream.ended) return
+    stream.ended = true
+    stream.sink.end()
   }
 
   const changesAfter = async (hostId: string, rev: number): Promise<DesiredLine[]> =>
@@ -67,15 +81,28 @@ export function startStreams(db: Database, cloud: string, log: Logger): Streams 
         if (lines.length === batch) stream.again = true
         if (stream.sink.pending() > maxPending) {
           log.warn({ host: stream.hostId }, 'wire: the host does not read its stream; closing it, so that it resumes later')
-          stream.sink.end()
+          end(stream)
           return
         }
-      } while (stream.again)
+      } while (stream.again && !stream.ended)
     } catch (error) {
       log.warn({ err: error, host: stream.hostId }, 'wire: changes cannot be read; trying again')
     } finally {
       stream.looking = false
     }
+  }
+
+  const sayEverything = async (stream: Stream, rev: number) => {
+    stream.sent = 0
+    say(stream, [{ snapshot: true, cloud }])
+    while (!stream.ended) {
+      const lines = await changesAfter(stream.hostId, stream.sent)
+      say(stream, lines)
+      stream.sent = lines.at(-1)?.rev ?? stream.sent
+      if (lines.length < batch) break
+    }
+    stream.sent = Math.max(stream.sent, rev)
+    say(stream, [{ complete: stream.sent }])
   }
 
   const sendQuestions = async (hostIds: string[]) => {
@@ -87,6 +114,12 @@ export function startStreams(db: Database, cloud: string, log: Logger): Streams 
       if (!stream || stream.asked.has(id)) continue
       stream.asked.add(id)
       say(stream, [{ ask: id, question }])
+    }
+    // Only what is still open must be remembered as asked.
+    const open = new Set(rows.rows.map(({ id }) => id))
+    for (const hostId of hostIds) {
+      const asked = streams.get(hostId)?.asked
+      for (const id of asked ?? []) if (!open.has(id)) asked?.delete(id)
     }
   }
 
@@ -118,6 +151,11 @@ export function startStreams(db: Database, cloud: string, log: Logger): Streams 
   }, pollEvery)
 
   const renewed = setInterval(async () => {
+    for (const stream of streams.values())
+      if (performance.now() - stream.heard > silence) {
+        log.warn({ host: stream.hostId }, 'wire: the host has fallen silent; closing its stream')
+        end(stream)
+      }
     if (streams.size === 0) return
     try {
       await sql`update wire.host set seen_at = now() where id = any(${[...streams.keys()]})`.execute(db.read)
@@ -131,37 +169,47 @@ export function startStreams(db: Database, cloud: string, log: Logger): Streams 
   return {
     connected: () => [...streams.keys()],
     async open(hostId, since, sink) {
-      const host = await sql<{ rev: number }>`update wire.host set seen_at = now() where id = ${hostId} returning rev`.execute(db.read)
-      const rev = host.rows[0]?.rev ?? 0
-      streams.get(hostId)?.sink.end()
-      const stream: Stream = { hostId, sink, sent: since, asked: new Set(), looking: true, again: true }
+      // Before anything is awaited: of two streams that open at once the one that came last stays.
+      const before = streams.get(hostId)
+      if (before) end(before)
+      const stream: Stream = {
+        hostId,
+        sink,
+        sent: since,
+        asked: new Set(),
+        heard: performance.now(),
+        ended: false,
+        looking: true,
+        again: true,
+      }
       streams.set(hostId, stream)
       sink.onClose(() => {
+        stream.ended = true
         if (streams.get(hostId) === stream) streams.delete(hostId)
       })
-      // A host that is ahead of us has seen another database (restored from a backup): it must compare everything.
-      if (since === 0 || since > rev) {
-        stream.sent = 0
-        say(stream, [{ snapshot: true, cloud }])
-        for (;;) {
-          const lines = await changesAfter(hostId, stream.sent)
-          say(stream, lines)
-          stream.sent = lines.at(-1)?.rev ?? stream.sent
-          if (lines.length < batch) break
-        }
-        stream.sent = Math.max(stream.sent, rev)
-        say(stream, [{ complete: stream.sent }])
+      try {
+        const host = await sql<{ rev: number }>`update wire.host set seen_at = now() where id = ${hostId} returning rev`.execute(db.read)
+        const rev = host.rows[0]?.rev ?? 0
+        // A host that is ahead of us has seen another database (restored from a backup): it must compare everything.
+        if (since === 0 || since > rev) await sayEverything(stream, rev)
+      } catch (error) {
+        log.warn({ err: error, host: hostId }, 'wire: the complete set cannot be read; the host will ask again')
+        end(stream)
+        return
       }
       stream.looking = false
       await look(stream)
+    },
+    alive(hostId) {
+      const stream = streams.get(hostId)
+      if (stream) stream.heard = performance.now()
     },
     stop() {
       hints.off('host', heard)
       hints.off('asked', asked)
       clearInterval(poll)
       clearInterval(renewed)
-      for (const stream of streams.values()) stream.sink.end()
-      streams.clear()
+      for (const stream of [...streams.values()]) end(stream)
     },
   }
 }

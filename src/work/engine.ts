@@ -8,7 +8,7 @@
 // - Due rows are locked last, all of a transaction at once and in one order, by handlers and by pokes alike: so they cannot deadlock.
 import { sql } from 'kysely'
 import type { Logger } from 'pino'
-import { beforeCommit, type Database, type Tx } from '../database/connect.ts'
+import { afterCommit, beforeCommit, type Database, type Tx } from '../database/connect.ts'
 import { crash } from './crash.ts'
 import { hintDue, hints } from './hint.ts'
 
@@ -51,7 +51,8 @@ export async function pokeAll(tx: Tx, kind: string, keys: string[], delay = 0): 
   const delays = kinds.get(kind) ?? new Map<string, number>()
   kinds.set(kind, delays)
   for (const key of keys) delays.set(key, Math.min(delay, delays.get(key) ?? delay))
-  if (delay < 1000) hintDue(tx)
+  if (delay === 0) hintDue(tx)
+  else if (delay < 1000) afterCommit(tx, () => setTimeout(() => hints.emit('due'), delay).unref())
 }
 
 /** Writes what was poked, in the order of kind and key; `own`, the key that the transaction itself works on, is locked in its place among them. */
@@ -78,21 +79,24 @@ export function startEngine(db: Database, handlers: Record<string, Handler>, log
   const running = new Map<Promise<void>, Taken>()
   let takes = 0
   let stopped = false
-  let news = 0
+  /** Something may be due that no take has seen. */
+  let news = true
   let rouse: (() => void) | null = null
   const wake = () => {
-    news++
+    news = true
     rouse?.()
   }
   hints.on('due', wake)
 
+  // A take need not reach the disk before it counts: one that is lost with the database's memory leaves its key due for the next.
   const take = async (count: number): Promise<Taken[]> =>
     (
       await sql<Taken>`
         update work.due set lease_until = now() + ${lease}::interval, owner = ${`${me}-${++takes}`}, tries = tries + 1
         where (kind, key) in (
           select kind, key from work.due
-          where kind = any(${kinds}) and at <= now() and (lease_until is null or lease_until < now())
+          where (select set_config('synchronous_commit', 'off', true)) = 'off'
+            and kind = any(${kinds}) and at <= now() and (lease_until is null or lease_until < now())
           order by at limit ${count} for update skip locked)
         returning kind, key, tries, failures, owner`.execute(db.read)
     ).rows
@@ -142,33 +146,30 @@ export function startEngine(db: Database, handlers: Record<string, Handler>, log
 
   const dispatch = async () => {
     while (!stopped) {
-      const seen = news
-      let taken: Taken[] = []
-      if (running.size < slots) {
-        try {
-          taken = await take(slots - running.size)
-        } catch (error) {
+      const free = slots - running.size
+      if (news && free > 0) {
+        news = false
+        const taken = await take(free).catch((error): Taken[] => {
           log.warn({ err: error }, 'engine: the queue cannot be read; trying again')
-        }
-      }
-      for (const due of taken) {
-        const turn: Promise<void> = look(due).finally(() => {
-          running.delete(turn)
-          wake()
+          return []
         })
-        running.set(turn, due)
-      }
-      if (taken.length > 0 || seen !== news || stopped) {
-        if (running.size < slots) continue
+        if (taken.length === free) news = true // there may be more
+        for (const due of taken) {
+          const turn: Promise<void> = look(due).finally(() => {
+            running.delete(turn)
+            if (news) rouse?.()
+          })
+          running.set(turn, due)
+        }
+        continue
       }
       await new Promise<void>((go) => {
-        const timer = setTimeout(go, poll)
+        const timer = setTimeout(wake, poll)
         rouse = () => {
           clearTimeout(timer)
           rouse = null
           go()
         }
-        if (seen !== news && running.size < slots) rouse()
       })
     }
   }

@@ -9,6 +9,7 @@ import path from 'node:path'
 import { promisify } from 'node:util'
 
 const run = promisify(execFile)
+const capabilities = '/var/cache/libvirt/qemu/capabilities'
 const repository = path.join(import.meta.dirname, '../..')
 
 export interface BedHost {
@@ -19,8 +20,10 @@ export interface BedHost {
   home: string
   /** Runs a program inside the host's namespaces. */
   exec(argv: string[], options?: { timeout?: number }): Promise<{ stdout: string; stderr: string }>
-  /** Starts (again) the agent; it joins by itself the first time. */
-  startAgent(): Promise<void>
+  /** Starts (again) the agent; it joins by itself the first time. `more` goes into its environment, as WISP_CRASH for the chaos test. */
+  startAgent(more?: Record<string, string>): Promise<void>
+  /** Whether the agent's process has ended by itself. */
+  agentDied(): boolean
   /** Ends the agent as kill -9 would. */
   killAgent(): Promise<void>
   /** A power cut: all that runs in the host dies. */
@@ -116,6 +119,8 @@ export async function startBed({ names, folder, joinToken, controllerUrl, env = 
     await ip('-n', netns, 'link', 'set', 'eth0', 'up')
     fs.mkdirSync(path.join(home, 'etc/libvirt'), { recursive: true })
     fs.mkdirSync(path.join(home, 'wisp'), { recursive: true })
+    // What libvirt found out about QEMU on this machine, so that it need not start every QEMU binary again.
+    if (fs.existsSync(capabilities)) fs.cpSync(capabilities, path.join(home, capabilities), { recursive: true })
     fs.writeFileSync(path.join(home, 'etc/libvirt/libvirtd.conf'), libvirtdConf(uuid))
     fs.writeFileSync(path.join(home, 'etc/libvirt/qemu.conf'), qemuConf)
 
@@ -165,7 +170,8 @@ export async function startBed({ names, folder, joinToken, controllerUrl, env = 
         await ended
         agent = null
       },
-      async startAgent() {
+      agentDied: () => agent !== null && (agent.exitCode !== null || agent.signalCode !== null),
+      async startAgent(more = {}) {
         const wisp = (...words: string[]) => inside([process.execPath, path.join(repository, 'src/main.ts'), ...words])
         const environment = {
           ...process.env,
@@ -176,6 +182,7 @@ export async function startBed({ names, folder, joinToken, controllerUrl, env = 
           WISP_LIBVIRT_SOCKET: '/run/libvirt/libvirt-sock',
           WISP_VIRT_TYPE: 'qemu',
           ...env,
+          ...more,
         }
         if (!fs.existsSync(path.join(host.home, 'host.json')))
           await run('nsenter', wisp('join', controllerUrl(controllerIp), await joinToken()), { env: environment })

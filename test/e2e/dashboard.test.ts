@@ -1,37 +1,38 @@
-// The web page in real Chromium against a running cloud: the same steps as dashboard/test runs against the imitated one. Where the cloud is and who
-// logs in comes from the environment; without WISP_URL there is no cloud to test and the test is skipped.
+// The web page in real Chromium against a running cloud: the same steps as dashboard/test runs against the imitated one. With WISP_URL in the
+// environment it is that cloud, and who logs in comes from there, too; else a cloud is started (or shared, see cloud.ts).
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import type { Browser } from 'playwright-core'
 import * as steps from '../../dashboard/test/steps.ts'
+import { type Cloud, startCloud } from './cloud.ts'
+import { patience as seconds } from './run-program.ts'
 
-const url = process.env.WISP_URL
-const user = process.env.OS_USERNAME ?? 'demo'
-const password = process.env.OS_PASSWORD ?? ''
-const domain = process.env.OS_USER_DOMAIN_NAME
-const project = process.env.OS_PROJECT_NAME
 // Without KVM a guest takes its time.
-const patience = { timeout: Number(process.env.WISP_E2E_TIMEOUT ?? 120) * 1000 }
+const patience = { timeout: seconds * 1000 }
 // What the guest prints once it is up; Wisp's own guest image ends with its log-in prompt.
 const ready = new RegExp(process.env.WISP_E2E_LOG ?? 'login:')
-const skip = url === undefined ? 'WISP_URL names no running cloud' : false
 
 let browser: Browser | undefined
+let cloud: Cloud | undefined
 
 before(async () => {
-  if (!skip) browser = await steps.openBrowser()
+  if (process.env.WISP_URL === undefined) cloud = await startCloud()
+  browser = await steps.openBrowser()
 })
 
 after(async () => {
   await browser?.close()
+  await cloud?.stop()
 })
 
-test('a person logs in, launches a server, reads its console, stops, starts and deletes it', { skip }, async () => {
-  assert.ok(browser !== undefined && url !== undefined)
+test('a person logs in, launches a server, reads its console, stops, starts and deletes it', async () => {
+  assert.ok(browser !== undefined)
   const { page, errors } = await steps.openPage(browser)
-  const place = domain === undefined || domain === 'Default' ? { url, user, password } : { url, user, password, domain }
-  await steps.logIn(page, place)
-  if (project !== undefined) await steps.chooseProject(page, project)
+  const login: NodeJS.ProcessEnv = cloud?.demo.env ?? process.env
+  const domain = login.OS_USER_DOMAIN_NAME
+  const place = { url: cloud?.url ?? process.env.WISP_URL!, user: login.OS_USERNAME ?? 'demo', password: login.OS_PASSWORD ?? '' }
+  await steps.logIn(page, domain === undefined || domain === 'Default' ? place : { ...place, domain })
+  if (login.OS_PROJECT_NAME !== undefined) await steps.chooseProject(page, login.OS_PROJECT_NAME)
   await steps.liveThrough(page, `dashboard-${process.pid}`, ready, patience, 'm1.nano')
   await steps.logOut(page)
   assert.deepEqual(errors, [])

@@ -41,13 +41,6 @@ const proxies: { of: string; until: string; routes: [Route, string][] }[] = [
       ['GET /os-floating-ips/:id', 'os_compute_api:os-floating-ips:show'],
       ['POST /os-floating-ips', 'os_compute_api:os-floating-ips:create'],
       ['DELETE /os-floating-ips/:id', 'os_compute_api:os-floating-ips:delete'],
-      ['GET /os-security-groups', 'os_compute_api:os-security-groups:get'],
-      ['GET /os-security-groups/:id', 'os_compute_api:os-security-groups:show'],
-      ['POST /os-security-groups', 'os_compute_api:os-security-groups:create'],
-      ['PUT /os-security-groups/:id', 'os_compute_api:os-security-groups:update'],
-      ['DELETE /os-security-groups/:id', 'os_compute_api:os-security-groups:delete'],
-      ['POST /os-security-group-rules', 'os_compute_api:os-security-groups:rule:create'],
-      ['DELETE /os-security-group-rules/:id', 'os_compute_api:os-security-groups:rule:delete'],
     ],
   },
   {
@@ -170,7 +163,9 @@ const gone = (route: Route) =>
 
 export const deprecated: AnyRow[] = [
   ...proxies.flatMap(({ of, until, routes }) =>
-    routes.map(([route, policy]) => relic(route, policy, until, `The proxy of compute to the ${of} API (deprecated since 2.36: use the ${of} API itself)`)),
+    routes.map(([route, policy]) =>
+      relic(route, policy, until, `The proxy of compute to the ${of} API (deprecated since 2.36: use the ${of} API itself)`),
+    ),
   ),
   ...hosts.map(([route, policy]) => relic(route, policy, '2.42', 'os-hosts (deprecated since 2.43: use os-hypervisors and os-services)')),
   ...removed.map(gone),

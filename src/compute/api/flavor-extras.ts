@@ -6,9 +6,14 @@ import { findFlavor, setExtraSpecs } from './flavors.ts'
 
 type AnyCall = Pick<Call, 'tx' | 'who' | 'may' | 'version' | 'url' | 'params'>
 
-const Specs = t.Record(t.String({ pattern: '^[a-zA-Z0-9\\-_:. ]{1,255}$' }), t.Union([t.String({ maxLength: 255 }), t.Number()]), { additionalProperties: false })
+const Specs = t.Record(t.String({ pattern: '^[a-zA-Z0-9\\-_:. ]{1,255}$' }), t.Union([t.String({ maxLength: 255 }), t.Number()]), {
+  additionalProperties: false,
+})
 const Access = (name: 'addTenantAccess' | 'removeTenantAccess') =>
-  t.Object({ [name]: t.Object({ tenant: t.String({ minLength: 1, maxLength: 255 }) }, { additionalProperties: false }) }, { additionalProperties: false })
+  t.Object(
+    { [name]: t.Object({ tenant: t.String({ minLength: 1, maxLength: 255 }) }, { additionalProperties: false }) },
+    { additionalProperties: false },
+  )
 
 const noSpec = (id: string, key: string) => notFound(`Flavor ${id} has no extra specs with key ${key}.`)
 const texts = (specs: object) => Object.fromEntries(Object.entries(specs).map(([key, value]) => [key, String(value)]))
@@ -110,7 +115,12 @@ export const flavorExtras = [
       const { tenant } = (call.body as { removeTenantAccess: { tenant: string } }).removeTenantAccess
       const flavor = await findFlavor(call, call.params.id)
       if (flavor.is_public) throw conflict('Can not remove access from a public flavor.')
-      const gone = await call.tx.deleteFrom('compute.flavor_access').where('flavor_id', '=', flavor.id).where('project_id', '=', tenant).returning('flavor_id').executeTakeFirst()
+      const gone = await call.tx
+        .deleteFrom('compute.flavor_access')
+        .where('flavor_id', '=', flavor.id)
+        .where('project_id', '=', tenant)
+        .returning('flavor_id')
+        .executeTakeFirst()
       if (!gone) throw notFound(`Flavor access not found for ${flavor.id} / ${tenant} combination.`)
       return accessOf(call, flavor.id)
     },

@@ -1,6 +1,7 @@
 // Flavors: the sizes that servers come in, their extra specs, and who may use the private ones.
-import { sql } from 'kysely'
+
 import type { Selectable } from 'kysely'
+import { sql } from 'kysely'
 import { Type as t } from 'typebox'
 import { json, type Tx } from '../../database/connect.ts'
 import type { ComputeFlavor } from '../../database/types.ts'
@@ -12,7 +13,8 @@ import { links } from './server-view.ts'
 type Flavor = Selectable<ComputeFlavor>
 type AnyCall = Pick<Call, 'tx' | 'who' | 'may' | 'version' | 'url' | 'params'>
 
-const Whole = (minimum: number) => t.Union([t.Integer({ minimum, maximum: 2_147_483_647 }), t.String({ pattern: minimum > 0 ? '^[1-9][0-9]{0,8}$' : '^[0-9]{1,9}$' })])
+const Whole = (minimum: number) =>
+  t.Union([t.Integer({ minimum, maximum: 2_147_483_647 }), t.String({ pattern: minimum > 0 ? '^[1-9][0-9]{0,8}$' : '^[0-9]{1,9}$' })])
 const Bool = t.Union([t.Boolean(), t.String({ pattern: '^([Tt]rue|[Ff]alse|1|0)$' })])
 const Description = t.Optional(since('2.55', t.Union([t.Null(), t.String({ maxLength: 65_535 })])))
 const Name = t.String({ minLength: 1, maxLength: 255, pattern: '^(?!\\s)[^\\p{Cc}]*(?<!\\s)$' })
@@ -25,10 +27,18 @@ const Create = t.Object(
         ram: Whole(1),
         vcpus: Whole(1),
         disk: Whole(0),
-        id: t.Optional(t.Union([t.Null(), t.Integer({ minimum: 0 }), t.String({ minLength: 1, maxLength: 255, pattern: '^(?! )[a-zA-Z0-9. _-]+(?<! )$' })])),
+        id: t.Optional(
+          t.Union([
+            t.Null(),
+            t.Integer({ minimum: 0 }),
+            t.String({ minLength: 1, maxLength: 255, pattern: '^(?! )[a-zA-Z0-9. _-]+(?<! )$' }),
+          ]),
+        ),
         swap: t.Optional(Whole(0)),
         'OS-FLV-EXT-DATA:ephemeral': t.Optional(Whole(0)),
-        rxtx_factor: t.Optional(t.Union([t.Number({ exclusiveMinimum: 0, maximum: 3.4e38 }), t.String({ pattern: '^[0-9]+(\\.[0-9]+)?$' })])),
+        rxtx_factor: t.Optional(
+          t.Union([t.Number({ exclusiveMinimum: 0, maximum: 3.4e38 }), t.String({ pattern: '^[0-9]+(\\.[0-9]+)?$' })]),
+        ),
         'os-flavor-access:is_public': t.Optional(Bool),
         description: Description,
       },
@@ -111,7 +121,8 @@ async function list(call: Call) {
     flavors = flavors.where(`compute.flavor.${column}`, '>=', Number(text))
   }
   const publicity = one('is_public')?.toLowerCase()
-  if (publicity !== undefined && !['none', 'true', 'false', '1', '0', 't', 'f', 'yes', 'no', 'on', 'off'].includes(publicity)) throw badRequest(`Invalid is_public filter [${publicity.slice(0, 40)}]`)
+  if (publicity !== undefined && !['none', 'true', 'false', '1', '0', 't', 'f', 'yes', 'no', 'on', 'off'].includes(publicity))
+    throw badRequest(`Invalid is_public filter [${publicity.slice(0, 40)}]`)
   const asked = publicity === undefined ? true : publicity === 'none' ? null : ['true', '1', 't', 'yes', 'on'].includes(publicity)
   // Members see the public ones and those that were opened to their project, whatever they ask for.
   if (call.may('context_is_admin') && asked !== null) flavors = flavors.where('is_public', '=', asked)
@@ -214,4 +225,8 @@ export const flavors = [
 
 /** Writes the extra specs as they shall be. */
 export const setExtraSpecs = (tx: Tx, id: string, specs: Record<string, string>) =>
-  tx.updateTable('compute.flavor').set({ extra_specs: json(specs) }).where('id', '=', id).execute()
+  tx
+    .updateTable('compute.flavor')
+    .set({ extra_specs: json(specs) })
+    .where('id', '=', id)
+    .execute()

@@ -27,13 +27,22 @@ async function serversOf(call: AnyCall, hosts: ComputeHost[]): Promise<Map<strin
     )
     .orderBy('created_at')
     .execute()
-  return Map.groupBy(rows.map(({ id, name, host }) => ({ uuid: id, name, host: host! })), ({ host }) => host) as Map<string, Listed>
+  return Map.groupBy(
+    rows.map(({ id, name, host }) => ({ uuid: id, name, host: host! })),
+    ({ host }) => host,
+  ) as Map<string, Listed>
 }
 const listed = (servers: Listed | undefined) => (servers ?? []).map(({ uuid, name }) => ({ uuid, name }))
 
 function detail(call: AnyCall, host: ComputeHost, uptime: boolean) {
   const { hypervisor, host_ip } = host.hello
-  const cpu = { arch: hypervisor?.arch ?? '', model: hypervisor?.cpu_model ?? '', vendor: '', features: [], topology: { cores: host.vcpus, threads: 1, sockets: 1 } }
+  const cpu = {
+    arch: hypervisor?.arch ?? '',
+    model: hypervisor?.cpu_model ?? '',
+    vendor: '',
+    features: [],
+    topology: { cores: host.vcpus, threads: 1, sockets: 1 },
+  }
   return {
     ...brief(call, host),
     hypervisor_type: hypervisor?.type ?? 'QEMU',
@@ -76,7 +85,8 @@ interface Asked {
 
 async function list(call: AnyCall & { query: Asked }, view: (host: ComputeHost) => Record<string, unknown>, link: string) {
   const { limit, marker, hypervisor_hostname_pattern: pattern, with_servers } = call.query
-  if (pattern !== undefined && (limit !== undefined || marker !== undefined)) throw badRequest('Paging over hypervisors with the hypervisor_hostname_pattern query parameter is not supported.')
+  if (pattern !== undefined && (limit !== undefined || marker !== undefined))
+    throw badRequest('Paging over hypervisors with the hypervisor_hostname_pattern query parameter is not supported.')
   let hosts = await computeHosts(call.tx)
   if (pattern !== undefined) {
     hosts = hosts.filter(({ name }) => name.includes(pattern))
@@ -90,7 +100,9 @@ async function list(call: AnyCall & { query: Asked }, view: (host: ComputeHost) 
   const more = at(call, '2.33') && hosts.length > from + most && page.length > 0
   return {
     hypervisors: page.map((host) => ({ ...view(host), ...(servers && { servers: listed(servers.get(host.name)) }) })),
-    ...(more && { hypervisors_links: [{ rel: 'next', href: `${call.url.origin}${link}?limit=${most}&marker=${idOf(call, page.at(-1)!.id)}` }] }),
+    ...(more && {
+      hypervisors_links: [{ rel: 'next', href: `${call.url.origin}${link}?limit=${most}&marker=${idOf(call, page.at(-1)!.id)}` }],
+    }),
   }
 }
 
@@ -108,8 +120,10 @@ async function matching(call: AnyCall) {
   return hosts
 }
 
-const sum = (hosts: ComputeHost[], field: 'vcpus' | 'vcpus_used' | 'memory_mb' | 'memory_mb_used' | 'local_gb' | 'local_gb_used' | 'running_vms') =>
-  hosts.reduce((total, host) => total + host[field], 0)
+const sum = (
+  hosts: ComputeHost[],
+  field: 'vcpus' | 'vcpus_used' | 'memory_mb' | 'memory_mb_used' | 'local_gb' | 'local_gb_used' | 'running_vms',
+) => hosts.reduce((total, host) => total + host[field], 0)
 
 export const hypervisors = [
   row({
@@ -158,7 +172,10 @@ export const hypervisors = [
     run: async (call) => {
       const host = await find(call)
       const with_servers = (call.query as Record<string, string>).with_servers
-      const servers = at(call, '2.53') && /^(true|1|yes|on|t|y)$/i.test(with_servers ?? '') ? { servers: listed((await serversOf(call, [host])).get(host.name)) } : {}
+      const servers =
+        at(call, '2.53') && /^(true|1|yes|on|t|y)$/i.test(with_servers ?? '')
+          ? { servers: listed((await serversOf(call, [host])).get(host.name)) }
+          : {}
       return { hypervisor: { ...detail(call, host, true), ...servers } }
     },
   }),
@@ -187,7 +204,12 @@ export const hypervisors = [
     run: async (call) => {
       const hosts = await matching(call)
       const servers = await serversOf(call, hosts)
-      return { hypervisors: hosts.map((host) => ({ ...brief(call, host), ...(servers.has(host.name) && { servers: listed(servers.get(host.name)) }) })) }
+      return {
+        hypervisors: hosts.map((host) => ({
+          ...brief(call, host),
+          ...(servers.has(host.name) && { servers: listed(servers.get(host.name)) }),
+        })),
+      }
     },
   }),
 ]

@@ -30,7 +30,11 @@ const Create = t.Object(
 )
 const Owner = t.Object({ user_id: t.Optional(since('2.10', t.String())) }, { additionalProperties: changed('2.75', true, false) })
 const ListQuery = t.Object(
-  { user_id: t.Optional(since('2.10', t.String())), limit: t.Optional(since('2.35', t.String())), marker: t.Optional(since('2.35', t.String())) },
+  {
+    user_id: t.Optional(since('2.10', t.String())),
+    limit: t.Optional(since('2.35', t.String())),
+    marker: t.Optional(since('2.35', t.String())),
+  },
   { additionalProperties: changed('2.75', true, false) },
 )
 
@@ -43,9 +47,18 @@ function ownerOf(call: AnyCall, asked: string | undefined, rule: string): string
 
 const noKeypair = (name: string, user: string) => notFound(`Keypair ${name} not found for user ${user}`)
 const typed = (call: AnyCall, type: string) => (lives({ since: '2.2' }, call.version) ? { type } : {})
-const brief = (call: AnyCall, { name, public_key, fingerprint, type }: Selectable<ComputeKeypair>) => ({ name, public_key, fingerprint, ...typed(call, type) })
+const brief = (call: AnyCall, { name, public_key, fingerprint, type }: Selectable<ComputeKeypair>) => ({
+  name,
+  public_key,
+  fingerprint,
+  ...typed(call, type),
+})
 
-const listing: Listing = { id: 'compute.keypair.name', columns: { name: 'compute.keypair.name' }, sort: [{ key: 'name', direction: 'asc' }] }
+const listing: Listing = {
+  id: 'compute.keypair.name',
+  columns: { name: 'compute.keypair.name' },
+  sort: [{ key: 'name', direction: 'asc' }],
+}
 
 export const keypairs = [
   row({
@@ -101,7 +114,12 @@ export const keypairs = [
     reply: 200,
     run: async (call) => {
       const owner = ownerOf(call, call.query.user_id, 'os_compute_api:os-keypairs:show')
-      const keypair = await call.tx.selectFrom('compute.keypair').selectAll().where('user_id', '=', owner).where('name', '=', call.params.name).executeTakeFirst()
+      const keypair = await call.tx
+        .selectFrom('compute.keypair')
+        .selectAll()
+        .where('user_id', '=', owner)
+        .where('name', '=', call.params.name)
+        .executeTakeFirst()
       if (!keypair) throw noKeypair(call.params.name, owner)
       return {
         keypair: {
@@ -124,7 +142,12 @@ export const keypairs = [
     reply: changed('2.2', 202, 204),
     run: async (call) => {
       const owner = ownerOf(call, call.query.user_id, 'os_compute_api:os-keypairs:delete')
-      const gone = await call.tx.deleteFrom('compute.keypair').where('user_id', '=', owner).where('name', '=', call.params.name).returning('name').executeTakeFirst()
+      const gone = await call.tx
+        .deleteFrom('compute.keypair')
+        .where('user_id', '=', owner)
+        .where('name', '=', call.params.name)
+        .returning('name')
+        .executeTakeFirst()
       if (!gone) throw noKeypair(call.params.name, owner)
     },
   }),

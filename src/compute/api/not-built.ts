@@ -152,9 +152,20 @@ const empty = [
       await findServer(call, call.params.id, rule('os-server-password:clear'))
     },
   }),
-  row({ route: 'GET /os-migrations', policy: rule('os-migrations:index'), query: t.Unknown(), reply: 200, run: () => ({ migrations: [] }) }),
+  row({
+    route: 'GET /os-migrations',
+    policy: rule('os-migrations:index'),
+    query: t.Unknown(),
+    reply: 200,
+    run: () => ({ migrations: [] }),
+  }),
   row({ route: 'GET /os-aggregates', policy: rule('os-aggregates:index'), reply: 200, run: () => ({ aggregates: [] }) }),
   row({ route: 'GET /os-server-groups', policy: rule('os-server-groups:index'), reply: 200, run: () => ({ server_groups: [] }) }),
 ]
 
-export const notBuiltYet: AnyRow[] = [...actions.map(actionRow), ...ofServers.map((one) => line(one, true)), ...others.map((one) => line(one, false)), ...empty]
+export const notBuiltYet: AnyRow[] = [
+  ...actions.map(actionRow),
+  ...ofServers.map((one) => line(one, true)),
+  ...others.map((one) => line(one, false)),
+  ...empty,
+]

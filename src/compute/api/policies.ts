@@ -22,9 +22,21 @@ export const policies: PolicyDefaults = {
 
   ...all(reader, 'servers', 'index detail show'),
   ...all(admin, 'servers', 'index:get_all_tenants detail:get_all_tenants allow_all_filters show:host_status create:forced_host'),
-  ...all(admin, 'servers', 'create:zero_disk_flavor create:cross_az_attach migrations:force_complete migrations:delete migrations:index migrations:show'),
-  ...all(member, 'servers', 'create create:attach_network create:attach_volume create:trusted_certs delete update confirm_resize revert_resize'),
-  ...all(member, 'servers', 'reboot resize rebuild rebuild:trusted_certs create_image create_image:allow_volume_backed start stop trigger_crash_dump'),
+  ...all(
+    admin,
+    'servers',
+    'create:zero_disk_flavor create:cross_az_attach migrations:force_complete migrations:delete migrations:index migrations:show',
+  ),
+  ...all(
+    member,
+    'servers',
+    'create create:attach_network create:attach_volume create:trusted_certs delete update confirm_resize revert_resize',
+  ),
+  ...all(
+    member,
+    'servers',
+    'reboot resize rebuild rebuild:trusted_certs create_image create_image:allow_volume_backed start stop trigger_crash_dump',
+  ),
   'os_compute_api:servers:show:host_status': admin,
   'os_compute_api:servers:show:host_status:unknown-only': admin,
   'network:attach_external_network': admin,

@@ -1,8 +1,8 @@
 // Quotas and limits: how much a project may have, and how much it has.
 import { Type as t } from 'typebox'
 import { badRequest, notFound } from '../../http/fault.ts'
-import { projectExists } from '../../identity/control/projects.ts'
 import { type Call, changed, lives, row, until } from '../../http/table.ts'
+import { projectExists } from '../../identity/control/projects.ts'
 import { defaultLimits, defaults, type Limits, limitsOf, type Usage, usageOf } from '../control/quota.ts'
 
 type AnyCall = Pick<Call, 'tx' | 'version' | 'who'>
@@ -19,7 +19,10 @@ function view(call: AnyCall, limits: Limits): Limits {
 
 function detail(call: AnyCall, limits: Limits, used: Usage) {
   return Object.fromEntries(
-    Object.entries(view(call, limits)).map(([name, limit]) => [name, { limit, in_use: (used as unknown as Record<string, number>)[name] ?? 0, reserved: 0 }]),
+    Object.entries(view(call, limits)).map(([name, limit]) => [
+      name,
+      { limit, in_use: (used as unknown as Record<string, number>)[name] ?? 0, reserved: 0 },
+    ]),
   )
 }
 
@@ -45,7 +48,12 @@ const resources = {
   security_group_rules: until('2.35', Limit),
 }
 const Update = t.Object(
-  { quota_set: t.Object({ ...resources, tenant_id: t.Optional(t.String()), force: t.Optional(t.Union([t.Boolean(), t.String()])) }, { additionalProperties: false }) },
+  {
+    quota_set: t.Object(
+      { ...resources, tenant_id: t.Optional(t.String()), force: t.Optional(t.Union([t.Boolean(), t.String()])) },
+      { additionalProperties: false },
+    ),
+  },
   { additionalProperties: false },
 )
 const UpdateClass = t.Object({ quota_class_set: t.Object(resources, { additionalProperties: false }) }, { additionalProperties: false })
@@ -110,7 +118,8 @@ export const quotaSets = [
         const used = (await usageOf(call.tx, id)) as unknown as Record<string, number>
         for (const [name, limit] of Object.entries(asked)) {
           const inUse = used[name] ?? 0
-          if (Number(limit) >= 0 && Number(limit) < inUse) throw badRequest(`Quota limit ${limit} for ${name} must be greater than or equal to already used and reserved ${inUse}.`)
+          if (Number(limit) >= 0 && Number(limit) < inUse)
+            throw badRequest(`Quota limit ${limit} for ${name} must be greater than or equal to already used and reserved ${inUse}.`)
         }
       }
       await write(call, id, asked)
@@ -153,7 +162,10 @@ function classView(call: AnyCall, limits: Limits): Limits {
   return older
 }
 
-const Limited = t.Object({ tenant_id: t.Optional(t.String()), reserved: t.Optional(t.String()) }, { additionalProperties: changed('2.75', true, false) })
+const Limited = t.Object(
+  { tenant_id: t.Optional(t.String()), reserved: t.Optional(t.String()) },
+  { additionalProperties: changed('2.75', true, false) },
+)
 
 export const limits = [
   row({

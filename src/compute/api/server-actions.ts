@@ -2,7 +2,7 @@
 import { type TSchema, Type as t } from 'typebox'
 import { badRequest } from '../../http/fault.ts'
 import { type Route, row, since } from '../../http/table.ts'
-import { lock, resetState, unlock, wish, type WishName } from '../control/wish.ts'
+import { lock, resetState, unlock, type WishName, wish } from '../control/wish.ts'
 import { askerOf, lockServer } from './target.ts'
 
 export const action = <Name extends string>(name: Name, schema: TSchema = t.Unknown()) =>
@@ -28,7 +28,10 @@ const Reboot = t.Object(
 )
 const Lock = t.Object(
   {
-    lock: t.Union([t.Null(), t.Object({ locked_reason: t.Optional(since('2.73', t.String({ minLength: 1, maxLength: 255 }))) }, { additionalProperties: false })]),
+    lock: t.Union([
+      t.Null(),
+      t.Object({ locked_reason: t.Optional(since('2.73', t.String({ minLength: 1, maxLength: 255 }))) }, { additionalProperties: false }),
+    ]),
   },
   { additionalProperties: false },
 )

@@ -98,7 +98,9 @@ export const serverAddresses = [
     target: 'loaded',
     reply: 200,
     run: async (call) => {
-      const found = (await interfacesOf(call, 'os_compute_api:os-attach-interfaces:show')).find(({ port_id }) => port_id === call.params.port)
+      const found = (await interfacesOf(call, 'os_compute_api:os-attach-interfaces:show')).find(
+        ({ port_id }) => port_id === call.params.port,
+      )
       if (!found) throw notFound(`Instance ${call.params.id} does not have a port with id ${call.params.port}`)
       return { interfaceAttachment: found }
     },
@@ -133,8 +135,17 @@ export const serverAddresses = [
       const ports = await portsOf(call, 'os_compute_api:os-security-groups:list')
       const ids = [...new Set(ports.flatMap(({ security_groups }) => security_groups.map(({ id }) => id)))]
       if (ids.length === 0) return { security_groups: [] }
-      const groups = await call.tx.selectFrom('network.security_group').select(['id', 'name', 'description', 'project_id']).where('id', 'in', ids).execute()
-      const rules = await call.tx.selectFrom('network.security_group_rule').selectAll().where('security_group_id', 'in', ids).where('direction', '=', 'ingress').execute()
+      const groups = await call.tx
+        .selectFrom('network.security_group')
+        .select(['id', 'name', 'description', 'project_id'])
+        .where('id', 'in', ids)
+        .execute()
+      const rules = await call.tx
+        .selectFrom('network.security_group_rule')
+        .selectAll()
+        .where('security_group_id', 'in', ids)
+        .where('direction', '=', 'ingress')
+        .execute()
       return {
         security_groups: groups.map(({ id, name, description, project_id }) => ({
           id,
@@ -150,7 +161,9 @@ export const serverAddresses = [
               from_port: rule.port_range_min,
               to_port: rule.port_range_max,
               ip_range: rule.remote_ip_prefix ? { cidr: rule.remote_ip_prefix } : {},
-              group: rule.remote_group_id ? { name: groups.find((other) => other.id === rule.remote_group_id)?.name ?? rule.remote_group_id, tenant_id: project_id } : {},
+              group: rule.remote_group_id
+                ? { name: groups.find((other) => other.id === rule.remote_group_id)?.name ?? rule.remote_group_id, tenant_id: project_id }
+                : {},
             })),
         })),
       }

@@ -54,14 +54,27 @@ const oldConsole = (name: string, protocol: Protocol | null, types: string[], un
     },
   })
 
-const types: Record<string, string[]> = { vnc: ['novnc', 'xvpvnc'], serial: ['serial'], spice: ['spice-html5'], rdp: ['rdp-html5'], mks: ['webmks'] }
+const types: Record<string, string[]> = {
+  vnc: ['novnc', 'xvpvnc'],
+  serial: ['serial'],
+  spice: ['spice-html5'],
+  rdp: ['rdp-html5'],
+  mks: ['webmks'],
+}
 
 const Console = t.Object(
   {
     remote_console: t.Object(
       {
         protocol: t.Union([t.Literal('vnc'), t.Literal('spice'), t.Literal('rdp'), t.Literal('serial'), since('2.8', t.Literal('mks'))]),
-        type: t.Union([t.Literal('novnc'), t.Literal('xvpvnc'), t.Literal('spice-html5'), t.Literal('rdp-html5'), t.Literal('serial'), since('2.8', t.Literal('webmks'))]),
+        type: t.Union([
+          t.Literal('novnc'),
+          t.Literal('xvpvnc'),
+          t.Literal('spice-html5'),
+          t.Literal('rdp-html5'),
+          t.Literal('serial'),
+          since('2.8', t.Literal('webmks')),
+        ]),
       },
       { additionalProperties: false },
     ),
@@ -108,7 +121,8 @@ export const serverConsoles = [
     summary: 'Open a console: a ticket that is good for one connection within ten minutes',
     run: async (call) => {
       const { protocol, type } = call.body.remote_console
-      if (!types[protocol]?.includes(type)) throw badRequest(`Invalid console type ${type}: the protocol ${protocol} has ${types[protocol]?.join(', ')}`)
+      if (!types[protocol]?.includes(type))
+        throw badRequest(`Invalid console type ${type}: the protocol ${protocol} has ${types[protocol]?.join(', ')}`)
       if (protocol !== 'vnc' && protocol !== 'serial') {
         await findServer(call, call.params.id, 'os_compute_api:os-remote-consoles')
         throw badRequest(`Guest does not have a console available: consoles of type ${type} are not offered here; ask for vnc with novnc.`)
@@ -136,8 +150,12 @@ export const serverConsoles = [
     reply: 200,
     run: async (call) => {
       const server = await findServer(call, call.params.id, 'os_compute_api:os-server-diagnostics')
-      if (server.vm_state !== 'active') throw conflict(`Cannot 'get_diagnostics' instance ${server.id} while it is in vm_state ${server.vm_state}`)
-      const said = (await answerOf(call.db, await hostOf(call.tx, server), { what: 'diagnostics', server_id: server.id })) as Record<string, unknown>
+      if (server.vm_state !== 'active')
+        throw conflict(`Cannot 'get_diagnostics' instance ${server.id} while it is in vm_state ${server.vm_state}`)
+      const said = (await answerOf(call.db, await hostOf(call.tx, server), { what: 'diagnostics', server_id: server.id })) as Record<
+        string,
+        unknown
+      >
       return lives({ since: '2.48' }, call.version) ? { ...standard, config_drive: server.config_drive, ...said } : said
     },
   }),

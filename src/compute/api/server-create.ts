@@ -3,6 +3,7 @@ import { randomInt } from 'node:crypto'
 import { type Static, Type as t } from 'typebox'
 import { badRequest, notBuilt } from '../../http/fault.ts'
 import { type Call, changed, lives, row, since, until } from '../../http/table.ts'
+import { normalIp } from '../../network/control/address.ts'
 import type { WantedNic } from '../../network/control/server-ports.ts'
 import { createServers, type NewServers } from '../control/create.ts'
 import { defaultZone } from '../control/facts.ts'
@@ -11,7 +12,9 @@ import { projectOf } from './target.ts'
 
 // No spaces around it, nothing that cannot be printed.
 export const Name = t.String({ minLength: 1, maxLength: 255, pattern: '^(?!\\s)[^\\p{Cc}]*(?<!\\s)$' })
-export const Metadata = t.Record(t.String({ pattern: '^[a-zA-Z0-9\\-_:. ]{1,255}$' }), t.String({ maxLength: 255 }), { additionalProperties: false })
+export const Metadata = t.Record(t.String({ pattern: '^[a-zA-Z0-9\\-_:. ]{1,255}$' }), t.String({ maxLength: 255 }), {
+  additionalProperties: false,
+})
 export const Tag = t.String({ minLength: 1, maxLength: 60, pattern: '^[^,/]*$' })
 export const Description = t.Union([t.Null(), t.String({ maxLength: 255 })])
 export const Hostname = t.String({ minLength: 2, maxLength: 63, pattern: '^[a-zA-Z0-9]+[a-zA-Z0-9-]*[a-zA-Z0-9]+$' })
@@ -54,7 +57,9 @@ const Create = t.Object(
         flavorRef: t.Union([t.String({ minLength: 1, maxLength: 255 }), t.Integer()]),
         imageRef: t.Optional(t.String({ maxLength: 512 })),
         networks: t.Optional(changed('2.37', Nics, t.Union([Nics, t.Literal('auto'), t.Literal('none')]))),
-        security_groups: t.Optional(t.Array(t.Object({ name: t.Optional(t.String({ minLength: 1, maxLength: 255 })) }, { additionalProperties: true }))),
+        security_groups: t.Optional(
+          t.Array(t.Object({ name: t.Optional(t.String({ minLength: 1, maxLength: 255 })) }, { additionalProperties: true })),
+        ),
         key_name: t.Optional(t.String({ minLength: 1, maxLength: 255 })),
         user_data: t.Optional(t.String({ format: 'byte', maxLength: 65_535 })),
         config_drive: t.Optional(Bool),
@@ -89,7 +94,8 @@ const Create = t.Object(
 type Body = Static<typeof Create>
 type Asked = Body['server']
 
-export const yes = (value: boolean | string | undefined) => value === true || (typeof value === 'string' && /^(true|1|on|yes|y|t)$/i.test(value))
+export const yes = (value: boolean | string | undefined) =>
+  value === true || (typeof value === 'string' && /^(true|1|on|yes|y|t)$/i.test(value))
 const lastPart = (ref: string) => ref.slice(ref.lastIndexOf('/') + 1)
 
 /** The image to boot from; a local disk made of the same image says the same in other words. */
@@ -99,10 +105,14 @@ function imageOf({ imageRef = '', block_device_mapping, block_device_mapping_v2 
   const [device, ...others] = block_device_mapping_v2 ?? []
   if (device) {
     const local = device.source_type === 'image' && device.destination_type === 'local' && Number(device.boot_index) === 0
-    if (!local || others.length > 0 || (id !== '' && device.uuid !== id)) throw notBuilt('Volumes, and further disks, at creation (block_device_mapping_v2)')
+    if (!local || others.length > 0 || (id !== '' && device.uuid !== id))
+      throw notBuilt('Volumes, and further disks, at creation (block_device_mapping_v2)')
     return device.uuid ?? ''
   }
-  if (id === '') throw badRequest('Invalid imageRef provided. A server boots from an image; booting from a volume is not available in this version of Wisp.')
+  if (id === '')
+    throw badRequest(
+      'Invalid imageRef provided. A server boots from an image; booting from a volume is not available in this version of Wisp.',
+    )
   if (!/^[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}$/i.test(id)) throw badRequest('Invalid imageRef provided.')
   return id
 }
@@ -111,7 +121,8 @@ function networksOf({ networks }: Asked): NewServers['networks'] {
   if (!Array.isArray(networks)) return networks
   if (networks.length === 0) return undefined
   return networks.map(({ uuid, port, fixed_ip, tag }): WantedNic => {
-    if (port && fixed_ip) throw badRequest(`Specified Fixed IP '${fixed_ip}' cannot be used with port '${port}': the two cannot be specified together.`)
+    if (port && fixed_ip)
+      throw badRequest(`Specified Fixed IP '${fixed_ip}' cannot be used with port '${port}': the two cannot be specified together.`)
     if (!port && !uuid) throw badRequest("Bad networks format: missing 'uuid' or 'port'.")
     return { ...(port ? { port_id: port } : { network_id: uuid! }), ...(fixed_ip && { fixed_ip }), ...(tag && { tag }) }
   })
@@ -141,7 +152,12 @@ function countsOf({ min_count, max_count }: Asked): { least: number; most: numbe
 function read(call: Call, body: Body): NewServers {
   const asked = body.server
   const { zone, host } = placementOf(call, asked)
-  const hints = body['os:scheduler_hints'] ?? body['OS-SCH-HNT:scheduler_hints'] ?? asked['os:scheduler_hints'] ?? asked['OS-SCH-HNT:scheduler_hints'] ?? {}
+  const hints =
+    body['os:scheduler_hints'] ??
+    body['OS-SCH-HNT:scheduler_hints'] ??
+    asked['os:scheduler_hints'] ??
+    asked['OS-SCH-HNT:scheduler_hints'] ??
+    {}
   if (hints.group !== undefined) throw notBuilt('Placing servers by server groups')
   if (asked.personality?.length) throw notBuilt('Injecting files (personality)')
   if (asked.trusted_image_certificates?.length) throw notBuilt('Trusted image certificates')
@@ -161,7 +177,7 @@ function read(call: Call, body: Body): NewServers {
     metadata: (asked.metadata ?? {}) as Record<string, string>,
     tags: [...new Set(asked.tags ?? [])],
     access_ip_v4: asked.accessIPv4 ?? '',
-    access_ip_v6: asked.accessIPv6 ?? '',
+    access_ip_v6: normalIp(asked.accessIPv6 ?? '') ?? '',
     availability_zone: zone,
     requested_host: host,
     scheduler_hints: hints,
@@ -182,7 +198,13 @@ export const serverCreate = [
     run: async (call) => {
       const { server: asked } = call.body
       const projectId = projectOf(call)
-      const { ids, reservation_id } = await createServers(call.tx, call.who, projectId, call.requestId, read(call as unknown as Call, call.body))
+      const { ids, reservation_id } = await createServers(
+        call.tx,
+        call.who,
+        projectId,
+        call.requestId,
+        read(call as unknown as Call, call.body),
+      )
       if (yes(asked.return_reservation_id)) return { reservation_id }
       const [id] = ids
       call.header('location', `${call.url.origin}/compute/v2.1/servers/${id}`)

@@ -1,6 +1,7 @@
 // os-instance-actions: what was done to a server, by whom, and how each step went. Readable after the server is gone, too (2.21).
-import { Type as t } from 'typebox'
+
 import type { Selectable } from 'kysely'
+import { Type as t } from 'typebox'
 import type { ComputeServerAction } from '../../database/types.ts'
 import { badRequest, notFound } from '../../http/fault.ts'
 import { type Listing, listPage, novaLinks, novaPage } from '../../http/page.ts'
@@ -43,7 +44,10 @@ const view = (call: AnyCall, action: Selectable<ComputeServerAction>) => ({
 async function projectOfServer(call: AnyCall, id: string, rule: string): Promise<string> {
   const server = await call.tx.selectFrom('compute.server').select(['project_id', 'user_id']).where('id', '=', id).executeTakeFirst()
   const past =
-    server ?? (lives({ since: '2.21' }, call.version) ? await call.tx.selectFrom('compute.server_action').select(['project_id', 'user_id']).where('server_id', '=', id).executeTakeFirst() : undefined)
+    server ??
+    (lives({ since: '2.21' }, call.version)
+      ? await call.tx.selectFrom('compute.server_action').select(['project_id', 'user_id']).where('server_id', '=', id).executeTakeFirst()
+      : undefined)
   if (!past || (past.project_id !== call.who.project?.id && !call.may('context_is_admin'))) throw noServer(id)
   call.must(rule, { project_id: past.project_id, user_id: past.user_id })
   return past.project_id
@@ -51,7 +55,8 @@ async function projectOfServer(call: AnyCall, id: string, rule: string): Promise
 
 function timeOf(name: string, text: string): Date {
   const date = new Date(/[zZ]|[+-]\d\d:?\d\d$/.test(text) ? text : `${text}Z`)
-  if (Number.isNaN(date.getTime())) throw badRequest(`Invalid input for query parameters ${name}. Value: ${text.slice(0, 40)}. '${text.slice(0, 40)}' is not a 'date-time'`)
+  if (Number.isNaN(date.getTime()))
+    throw badRequest(`Invalid input for query parameters ${name}. Value: ${text.slice(0, 40)}. '${text.slice(0, 40)}' is not a 'date-time'`)
   return date
 }
 
@@ -70,7 +75,8 @@ export const serverInstanceActions = [
       if (marker !== undefined && !marked) throw badRequest(`marker [${marker.slice(0, 60)}] not found`)
       let chosen = all
       if (query['changes-since'] !== undefined) chosen = chosen.where('updated_at', '>=', timeOf('changes-since', query['changes-since']))
-      if (query['changes-before'] !== undefined) chosen = chosen.where('updated_at', '<=', timeOf('changes-before', query['changes-before']))
+      if (query['changes-before'] !== undefined)
+        chosen = chosen.where('updated_at', '<=', timeOf('changes-before', query['changes-before']))
       const page = novaPage({ limit: query.limit, ...(marked && { marker: String(marked.id) }) }, listing)
       const { rows, more } = await listPage(chosen, page, listing, all)
       return {
@@ -87,7 +93,13 @@ export const serverInstanceActions = [
     run: async (call) => {
       const { id, request } = call.params
       const project_id = await projectOfServer(call, id, 'os_compute_api:os-instance-actions:show')
-      const action = await call.tx.selectFrom('compute.server_action').selectAll().where('server_id', '=', id).where('request_id', '=', request).orderBy('id', 'desc').executeTakeFirst()
+      const action = await call.tx
+        .selectFrom('compute.server_action')
+        .selectAll()
+        .where('server_id', '=', id)
+        .where('request_id', '=', request)
+        .orderBy('id', 'desc')
+        .executeTakeFirst()
       if (!action) throw notFound(`Action for request_id ${request} on instance ${id} not found`)
       const admin = call.may('os_compute_api:os-instance-actions:events', { project_id })
       if (!admin && !lives({ since: '2.51' }, call.version)) return { instanceAction: view(call, action) }

@@ -115,10 +115,23 @@ export const hostStatus = sql<HostStatus>`(
   from compute.service c join wire.host h on h.name = c.host where c.host = compute.server.host)`
 
 // For members; administrators may use all of them (`allow_all_filters`).
-const forMembers = new Set(['reservation_id', 'name', 'status', 'image', 'flavor', 'ip', 'ip6', 'changes-since', 'changes_since', 'changes-before'])
+const forMembers = new Set([
+  'reservation_id',
+  'name',
+  'status',
+  'image',
+  'flavor',
+  'ip',
+  'ip6',
+  'changes-since',
+  'changes_since',
+  'changes-before',
+])
 const tagFilters = new Set(['tags', 'tags-any', 'not-tags', 'not-tags-any', 'locked'])
 const forMembersSince283 = new Set(
-  'availability_zone config_drive key_name created_at launched_at terminated_at power_state task_state vm_state progress user_id'.split(' '),
+  'availability_zone config_drive key_name created_at launched_at terminated_at power_state task_state vm_state progress user_id'.split(
+    ' ',
+  ),
 )
 
 function usable(call: Call, asked: Asked): Asked {
@@ -150,7 +163,12 @@ const columns: Record<string, string> = {
   access_ip_v6: 'access_ip_v6',
   image: 'image_id',
 }
-const patterns: Record<string, string> = { name: 'name', display_name: 'name', description: 'description', display_description: 'description' }
+const patterns: Record<string, string> = {
+  name: 'name',
+  display_name: 'name',
+  description: 'description',
+  display_description: 'description',
+}
 const last = (text: string) => text.slice(text.lastIndexOf('/') + 1)
 
 function filtered<O>(query: Query<O>, asked: Asked): Query<O> {
@@ -248,7 +266,9 @@ export const serverLists = [
       const ids = rows.map(({ id }) => id)
       const addresses = ids.length > 0 ? await addressesOf(call.tx, ids) : new Map()
       return {
-        servers: rows.map((server) => detailView(call, server, { addresses: addresses.get(server.id) ?? [], hostStatus: server.host_status ?? '' })),
+        servers: rows.map((server) =>
+          detailView(call, server, { addresses: addresses.get(server.id) ?? [], hostStatus: server.host_status ?? '' }),
+        ),
         ...novaLinks('servers', call.url, more, rows.at(-1)?.id),
       }
     },

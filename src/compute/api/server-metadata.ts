@@ -22,7 +22,8 @@ async function write(call: AnyCall, facts: Facts, metadata: Record<string, strin
   return metadata
 }
 
-const read = async (call: AnyCall, rule: string) => (await findServer(call, call.params.id!, `${metadataRule}:${rule}`)).metadata as Record<string, string>
+const read = async (call: AnyCall, rule: string) =>
+  (await findServer(call, call.params.id!, `${metadataRule}:${rule}`)).metadata as Record<string, string>
 const items = (body: Static<typeof Items>) => body.metadata as Record<string, string>
 
 export const serverMetadata = [

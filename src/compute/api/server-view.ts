@@ -1,9 +1,9 @@
 // How a server looks to clients at each microversion, as nova/api/openstack/compute/views/servers.py shows it.
 import { createHash } from 'node:crypto'
 import type { Selectable } from 'kysely'
+import type { ComputeServer } from '../../database/types.ts'
 import type { Call } from '../../http/table.ts'
 import { lives } from '../../http/table.ts'
-import type { ComputeServer } from '../../database/types.ts'
 import type { ServerAddress } from '../../network/control/server-ports.ts'
 import { defaultZone, type ServerFault, type ServerFlavor } from '../control/facts.ts'
 import { statusOf } from '../control/state.ts'
@@ -27,13 +27,19 @@ const bookmark = (call: Pick<Call, 'url'>, path: string) => [{ rel: 'bookmark', 
 export const briefView = (call: ViewCall, { id, name }: Pick<Row, 'id' | 'name'>) => ({ id, name, links: links(call, `servers/${id}`) })
 
 /** Identifies a host to users without naming it; another value in each project. */
-export const hostIdOf = (projectId: string, host: string | null) => (host ? createHash('sha224').update(projectId + host).digest('hex') : '')
+export const hostIdOf = (projectId: string, host: string | null) =>
+  host
+    ? createHash('sha224')
+        .update(projectId + host)
+        .digest('hex')
+    : ''
 
 /** `{private: [{version, addr, OS-EXT-IPS-MAC:mac_addr, OS-EXT-IPS:type}]}` */
 export function addressesView(addresses: ServerAddress[]): Record<string, unknown[]> {
   const view: Record<string, unknown[]> = {}
   for (const { network, mac, ips } of addresses) {
-    const list = (view[network] ??= [])
+    view[network] ??= []
+    const list = view[network]
     for (const { ip, version } of ips) list.push({ version, addr: ip, 'OS-EXT-IPS:type': 'fixed', 'OS-EXT-IPS-MAC:mac_addr': mac })
   }
   return view
@@ -134,7 +140,9 @@ export function detailView(call: ViewCall, row: Row, { addresses, hostStatus }: 
     key_name: row.key_name,
     'OS-SRV-USG:launched_at': exactTime(row.launched_at),
     'OS-SRV-USG:terminated_at': exactTime(row.terminated_at),
-    ...((groups.length > 0 || addresses.length === 0) && { security_groups: (groups.length > 0 ? groups : row.security_groups).map((name) => ({ name })) }),
+    ...((groups.length > 0 || addresses.length === 0) && {
+      security_groups: (groups.length > 0 ? groups : row.security_groups).map((name) => ({ name })),
+    }),
     ...adminView(call, row),
     'OS-EXT-STS:task_state': row.task_state,
     'OS-EXT-STS:vm_state': row.vm_state,

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { checkRows } from '../../http/coverage.ts'
 import { compute, computeVersions } from '../service.ts'
-import { imageId, list, testCloud, type TestCloud } from '../testing.ts'
+import { imageId, list, type TestCloud, testCloud } from '../testing.ts'
 
 const wanted = (more: object = {}) => ({ server: { name: 'one', flavorRef: '42', imageRef: imageId, networks: 'auto', ...more } })
 
@@ -17,10 +17,21 @@ const status = (name: string) => (server: { status?: unknown } | null) => server
 async function left(cloud: TestCloud) {
   const count = async (table: 'compute.server' | 'network.port' | 'placement.allocation' | 'placement.consumer' | 'work.due') => {
     const of = cloud.db.read.selectFrom(table).select((e) => e.fn.countAll<number>().as('n'))
-    return (await (table === 'network.port' ? of.where('network.port.device_owner' as never, 'like', 'compute:%' as never) : of).executeTakeFirstOrThrow()).n
+    return (
+      await (table === 'network.port'
+        ? of.where('network.port.device_owner' as never, 'like', 'compute:%' as never)
+        : of
+      ).executeTakeFirstOrThrow()
+    ).n
   }
   const usage = await cloud.db.read.selectFrom('compute.usage').selectAll().where('instances', '>', 0).execute()
-  return { servers: await count('compute.server'), ports: await count('network.port'), allocations: await count('placement.allocation'), consumers: await count('placement.consumer'), usage: usage.length }
+  return {
+    servers: await count('compute.server'),
+    ports: await count('network.port'),
+    allocations: await count('placement.allocation'),
+    consumers: await count('placement.consumer'),
+    usage: usage.length,
+  }
 }
 const nothing = { servers: 0, ports: 0, allocations: 0, consumers: 0, usage: 0 }
 
@@ -53,7 +64,10 @@ describe('compute', () => {
     await act({ 'os-start': null })
     await cloud.until(id, status('ACTIVE'))
     await act({ reboot: { type: 'HARD' } })
-    await cloud.until(id, (now) => status('ACTIVE')(now) && (now as { 'OS-EXT-STS:task_state'?: unknown })['OS-EXT-STS:task_state'] === null)
+    await cloud.until(
+      id,
+      (now) => status('ACTIVE')(now) && (now as { 'OS-EXT-STS:task_state'?: unknown })['OS-EXT-STS:task_state'] === null,
+    )
     await act({ pause: null })
     await cloud.until(id, status('PAUSED'))
     await act({ unpause: null })
@@ -83,7 +97,10 @@ describe('compute', () => {
     await cloud.addHost('h2', { memoryMb: 64 })
     const id = await launch(cloud)
     const server = await cloud.until(id, status('ERROR'))
-    assert.match(String(server?.fault?.message), /^No valid host was found\. h1 rejected by RamFilter: wanted 128 MB, one server may have 100; h2 rejected by RamFilter/)
+    assert.match(
+      String(server?.fault?.message),
+      /^No valid host was found\. h1 rejected by RamFilter: wanted 128 MB, one server may have 100; h2 rejected by RamFilter/,
+    )
     assert.match(String(server?.fault?.details), /h2 rejected by RamFilter/)
     const mine = (await cloud.ask('demo', 'GET', `/servers/${id}`)).body.server
     assert.equal(mine?.fault?.details, undefined)
@@ -101,7 +118,10 @@ describe('compute', () => {
     hosts[1]!.refuses = 'QEMU did not start'
     const second = await launch(cloud)
     const failed = await cloud.until(second, status('ERROR'))
-    assert.match(String(failed?.fault?.message), /h1 rejected by RetryFilter: tried already: no space left.*h2 rejected by RetryFilter: tried already: QEMU did not start/)
+    assert.match(
+      String(failed?.fault?.message),
+      /h1 rejected by RetryFilter: tried already: no space left.*h2 rejected by RetryFilter: tried already: QEMU did not start/,
+    )
     assert.equal(failed?.['OS-EXT-SRV-ATTR:host'], null)
     for (const id of [first, second]) await cloud.ask('demo', 'DELETE', `/servers/${id}`)
     for (const id of [first, second]) await cloud.until(id, (now) => now === null)

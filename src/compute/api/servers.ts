@@ -1,11 +1,12 @@
 // One server: show, update, delete. Lists, creation, actions and what belongs to a server have files of their own beside this one.
-import { type Selectable } from 'kysely'
+import type { Selectable } from 'kysely'
 import { Type as t } from 'typebox'
 import type { Tx } from '../../database/connect.ts'
 import { type Call, row, since } from '../../http/table.ts'
+import { normalIp } from '../../network/control/address.ts'
 import { addressesOf } from '../../network/control/server-ports.ts'
-import { change, remove } from '../control/wish.ts'
 import type { Change } from '../control/facts.ts'
+import { change, remove } from '../control/wish.ts'
 import { Description, DiskConfig, Hostname, Name } from './server-create.ts'
 import { hostStatus } from './server-list.ts'
 import { type Detail, detailView, type HostStatus, type Row, updatedView } from './server-view.ts'
@@ -74,7 +75,7 @@ export const servers = [
         ...(description !== undefined && { description }),
         ...(hostname !== undefined && { hostname }),
         ...(accessIPv4 !== undefined && { access_ip_v4: accessIPv4 }),
-        ...(accessIPv6 !== undefined && { access_ip_v6: accessIPv6 }),
+        ...(accessIPv6 !== undefined && { access_ip_v6: normalIp(accessIPv6) ?? '' }),
       }
       await change(call.tx, facts, askerOf(call), changes, name !== undefined || hostname !== undefined)
       const found = await readDetail(call.tx, call.params.id)

@@ -35,11 +35,18 @@ interface Switches {
   forced_down?: boolean
 }
 
-async function change(call: AnyCall, which: { name?: string; service?: string }, switches: Switches, missing: string): Promise<ComputeHost> {
+async function change(
+  call: AnyCall,
+  which: { name?: string; service?: string },
+  switches: Switches,
+  missing: string,
+): Promise<ComputeHost> {
   const changedRow = await call.tx
     .updateTable('compute.service')
     .set({ ...switches, updated_at: sql<Date>`now()` })
-    .where((e) => e.and({ ...(which.name !== undefined && { host: which.name }), ...(which.service !== undefined && { id: which.service }) }))
+    .where((e) =>
+      e.and({ ...(which.name !== undefined && { host: which.name }), ...(which.service !== undefined && { id: which.service }) }),
+    )
     .returning('id')
     .executeTakeFirst()
   const [host] = changedRow ? await computeHosts(call.tx, { service: changedRow.id }) : []
@@ -47,7 +54,12 @@ async function change(call: AnyCall, which: { name?: string; service?: string },
   return host
 }
 
-const old = <Body extends TSchema>(path: string, since: string | undefined, body: Body, read: (asked: never) => { switches: Switches; answer: Record<string, unknown> }) =>
+const old = <Body extends TSchema>(
+  path: string,
+  since: string | undefined,
+  body: Body,
+  read: (asked: never) => { switches: Switches; answer: Record<string, unknown> },
+) =>
   row({
     route: `PUT /os-services/${path}`,
     ...(since !== undefined && { since }),
@@ -65,7 +77,11 @@ const old = <Body extends TSchema>(path: string, since: string | undefined, body
   })
 
 const Update = t.Object(
-  { status: t.Optional(t.Union([t.Literal('enabled'), t.Literal('disabled')])), disabled_reason: t.Optional(Reason), forced_down: t.Optional(Bool) },
+  {
+    status: t.Optional(t.Union([t.Literal('enabled'), t.Literal('disabled')])),
+    disabled_reason: t.Optional(Reason),
+    forced_down: t.Optional(Bool),
+  },
   { additionalProperties: false },
 )
 
@@ -80,7 +96,10 @@ export const services = [
   row({
     route: 'GET /os-services',
     policy: 'os_compute_api:os-services:list',
-    query: t.Object({ host: t.Optional(t.String()), binary: t.Optional(t.String()) }, { additionalProperties: changed('2.75', true, false) }),
+    query: t.Object(
+      { host: t.Optional(t.String()), binary: t.Optional(t.String()) },
+      { additionalProperties: changed('2.75', true, false) },
+    ),
     reply: 200,
     run: async (call) => {
       const hosts = await computeHosts(call.tx, { name: call.query.host })
@@ -88,16 +107,32 @@ export const services = [
       return { services: wanted ? hosts.map((host) => view(call, host)) : [] }
     },
   }),
-  old('enable', undefined, t.Object(Which, { additionalProperties: false }), () => ({ switches: { disabled: false, disabled_reason: null }, answer: { status: 'enabled' } })),
-  old('disable', undefined, t.Object(Which, { additionalProperties: false }), () => ({ switches: { disabled: true, disabled_reason: null }, answer: { status: 'disabled' } })),
-  old('disable-log-reason', undefined, t.Object({ ...Which, disabled_reason: Reason }, { additionalProperties: false }), ({ disabled_reason }: { disabled_reason: string }) => ({
-    switches: { disabled: true, disabled_reason },
-    answer: { status: 'disabled', disabled_reason },
+  old('enable', undefined, t.Object(Which, { additionalProperties: false }), () => ({
+    switches: { disabled: false, disabled_reason: null },
+    answer: { status: 'enabled' },
   })),
-  old('force-down', '2.11', t.Object({ ...Which, forced_down: t.Optional(Bool) }, { additionalProperties: false }), ({ forced_down = true }: { forced_down?: boolean | string }) => ({
-    switches: { forced_down: isYes(forced_down) },
-    answer: { forced_down: isYes(forced_down) },
+  old('disable', undefined, t.Object(Which, { additionalProperties: false }), () => ({
+    switches: { disabled: true, disabled_reason: null },
+    answer: { status: 'disabled' },
   })),
+  old(
+    'disable-log-reason',
+    undefined,
+    t.Object({ ...Which, disabled_reason: Reason }, { additionalProperties: false }),
+    ({ disabled_reason }: { disabled_reason: string }) => ({
+      switches: { disabled: true, disabled_reason },
+      answer: { status: 'disabled', disabled_reason },
+    }),
+  ),
+  old(
+    'force-down',
+    '2.11',
+    t.Object({ ...Which, forced_down: t.Optional(Bool) }, { additionalProperties: false }),
+    ({ forced_down = true }: { forced_down?: boolean | string }) => ({
+      switches: { forced_down: isYes(forced_down) },
+      answer: { forced_down: isYes(forced_down) },
+    }),
+  ),
   row({
     route: 'PUT /os-services/:id',
     since: '2.53',
@@ -106,8 +141,10 @@ export const services = [
     reply: 200,
     run: async (call) => {
       const { status, disabled_reason, forced_down } = call.body
-      if (status === undefined && forced_down === undefined && disabled_reason === undefined) throw badRequest("No updates were requested. Fields 'status' or 'forced_down' should be specified.")
-      if (disabled_reason !== undefined && status !== 'disabled') throw badRequest("Specifying 'disabled_reason' requires that status is set to 'disabled'.")
+      if (status === undefined && forced_down === undefined && disabled_reason === undefined)
+        throw badRequest("No updates were requested. Fields 'status' or 'forced_down' should be specified.")
+      if (disabled_reason !== undefined && status !== 'disabled')
+        throw badRequest("Specifying 'disabled_reason' requires that status is set to 'disabled'.")
       const switches: Switches = {
         ...(status !== undefined && { disabled: status === 'disabled', disabled_reason: disabled_reason ?? null }),
         ...(forced_down !== undefined && { forced_down: isYes(forced_down) }),
@@ -121,7 +158,8 @@ export const services = [
     reply: 204,
     run: async (call) => {
       const host = await hostOf(call)
-      if (host.running_vms > 0) throw conflict(`Unable to delete compute service that is hosting instances. Migrate or delete the instances first.`)
+      if (host.running_vms > 0)
+        throw conflict(`Unable to delete compute service that is hosting instances. Migrate or delete the instances first.`)
       await call.tx.deleteFrom('compute.service').where('id', '=', host.service_id).execute()
     },
   }),
@@ -142,7 +180,10 @@ export const availabilityZones = [
     reply: 200,
     run: async (call) => {
       const hosts = await computeHosts(call.tx)
-      const each = hosts.map((host) => [host.name, { [binary]: { available: host.up, active: !host.disabled, updated_at: stamp(host.seen_at) } }])
+      const each = hosts.map((host) => [
+        host.name,
+        { [binary]: { available: host.up, active: !host.disabled, updated_at: stamp(host.seen_at) } },
+      ])
       return { availabilityZoneInfo: [zone(Object.fromEntries(each))] }
     },
   }),

@@ -35,7 +35,20 @@ export async function lockServer(call: AnyCall, id: string, rule: string): Promi
 export async function findServer(call: AnyCall, id: string, rule: string) {
   const server = await call.tx
     .selectFrom('compute.server')
-    .select(['id', 'project_id', 'user_id', 'host', 'vm_state', 'task_state', 'power_state', 'metadata', 'tags', 'launched_at', 'security_groups', 'config_drive'])
+    .select([
+      'id',
+      'project_id',
+      'user_id',
+      'host',
+      'vm_state',
+      'task_state',
+      'power_state',
+      'metadata',
+      'tags',
+      'launched_at',
+      'security_groups',
+      'config_drive',
+    ])
     .where('id', '=', id)
     .executeTakeFirst()
   return seen(call, rule, id, server)

@@ -33,7 +33,14 @@ function period({ start, end }: { start?: string; end?: string }): { from: Date;
 
 interface UsageRow {
   project_id: string
-  servers: { id: string; name: string; flavor: { name: string; memory_mb: number; vcpus: number; root_gb: number; ephemeral_gb: number }; state: string; started_at: string; hours: number }[]
+  servers: {
+    id: string
+    name: string
+    flavor: { name: string; memory_mb: number; vcpus: number; root_gb: number; ephemeral_gb: number }
+    state: string
+    started_at: string
+    hours: number
+  }[]
 }
 
 /** Of the servers that exist; those that were deleted are no longer counted. */

@@ -5,21 +5,34 @@ import { type Call, row } from '../../http/table.ts'
 export const min = '2.1'
 export const max = '2.96'
 
-const updated = '2013-07-23T11:33:21Z'
-const links = (call: Pick<Call, 'url'>) => [{ rel: 'self', href: `${call.url.origin}/compute/v2.1/` }]
+type Asked = Pick<Call, 'url'>
 
-const brief = (call: Pick<Call, 'url'>) => ({ id: 'v2.1', status: 'CURRENT', version: max, min_version: min, updated, links: links(call) })
+const link = (call: Asked, id: string) => ({ rel: 'self', href: `${call.url.origin}/compute/${id === 'v2.0' ? 'v2' : id}/` })
 
-const detailed = (call: Pick<Call, 'url'>) => ({
+/** v2.0 is the same API under its old address, for clients that know no other; they ask for no microversion. */
+const known = {
+  'v2.0': { status: 'SUPPORTED', version: '', min_version: '', updated: '2011-01-21T11:33:21Z' },
+  'v2.1': { status: 'CURRENT', version: max, min_version: min, updated: '2013-07-23T11:33:21Z' },
+}
+type Id = keyof typeof known
+
+const brief = (call: Asked, id: Id) => ({ id, ...known[id], links: [link(call, id)] })
+
+const detailed = (call: Asked, id: Id) => ({
   version: {
-    ...brief(call),
-    links: [...links(call), { rel: 'describedby', type: 'text/html', href: 'https://docs.openstack.org/' }],
-    'media-types': [{ base: 'application/json', type: 'application/vnd.openstack.compute+json;version=2.1' }],
+    ...brief(call, id),
+    links: [link(call, id), { rel: 'describedby', type: 'text/html', href: 'https://docs.openstack.org/' }],
+    'media-types': [{ base: 'application/json', type: `application/vnd.openstack.compute+json;version=${id === 'v2.0' ? '2' : '2.1'}` }],
   },
 })
 
+/** Which of the two addresses the caller came by. */
+const here = (call: Asked): Id => (/^\/compute\/v2(\/|$)/.test(call.url.path) ? 'v2.0' : 'v2.1')
+
 /** At /compute. */
-export const versionList = [row({ route: 'GET /', policy: null, reply: 200, run: (call) => ({ versions: [brief(call)] }) })]
+export const versionList = [
+  row({ route: 'GET /', policy: null, reply: 200, run: (call) => ({ versions: [brief(call, 'v2.0'), brief(call, 'v2.1')] }) }),
+]
 
 // Every extension became part of the API with 2.1; the list is there for clients that still ask (nova/api/openstack/compute/extension_info.py).
 const aliases =
@@ -40,16 +53,17 @@ const extension = (alias: string) => ({
 })
 
 export const versions = [
-  row({ route: 'GET /', policy: null, reply: 200, run: detailed }),
+  row({ route: 'GET /', policy: null, reply: 200, run: (call) => detailed(call, here(call)) }),
   // What clients of the first hour ask for; there is only one API left to tell of.
-  row({ route: 'GET /2.0', policy: null, reply: 200, run: detailed }),
+  row({ route: 'GET /2.0', policy: null, reply: 200, run: (call) => detailed(call, 'v2.1') }),
   row({
     route: 'GET /versions/:id',
     policy: null,
     reply: 200,
     run: (call) => {
-      if (call.params.id !== 'v2.1') throw notFound(`There is no version '${call.params.id.slice(0, 40)}' of the compute API.`)
-      return detailed(call)
+      const { id } = call.params
+      if (!Object.hasOwn(known, id)) throw notFound(`There is no version '${id.slice(0, 40)}' of the compute API.`)
+      return detailed(call, id as Id)
     },
   }),
   row({ route: 'GET /extensions', policy: 'os_compute_api:extensions', reply: 200, run: () => ({ extensions: aliases.map(extension) }) }),

@@ -25,7 +25,14 @@ const eventNames: Record<string, string> = {
 }
 
 /** Records that a user asked for something; `done` = nothing is left to do (lock, unlock). */
-export async function beginActions(tx: Tx, servers: { id: string; project_id: string }[], userId: string, requestId: string, action: string, done = false): Promise<void> {
+export async function beginActions(
+  tx: Tx,
+  servers: { id: string; project_id: string }[],
+  userId: string,
+  requestId: string,
+  action: string,
+  done = false,
+): Promise<void> {
   await tx
     .insertInto('compute.server_action')
     .values(
@@ -63,5 +70,7 @@ export async function recordEvents(tx: Tx, host: Host, observations: Observation
     from jsonb_to_recordset(${json(events)}) as e (server_id text, name text, started_at timestamptz, finished_at timestamptz, detail text)
     cross join lateral (select id from compute.server_action where server_id = e.server_id order by id desc limit 1) a
     where not exists (
-      select from compute.server_event known where known.action_id = a.id and known.event = e.name and known.started_at = e.started_at)`.execute(tx)
+      select from compute.server_event known where known.action_id = a.id and known.event = e.name and known.started_at = e.started_at)`.execute(
+    tx,
+  )
 }

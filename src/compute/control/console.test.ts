@@ -7,8 +7,8 @@ import { describe, it, type TestContext } from 'node:test'
 import { pino } from 'pino'
 import { WebSocket } from 'ws'
 import { announceAnswer } from '../../wire/ask.ts'
-import { makeJoinToken, join } from '../../wire/join.ts'
 import type { Question } from '../../wire/documents.ts'
+import { join, makeJoinToken } from '../../wire/join.ts'
 import { hints } from '../../work/hint.ts'
 import { imageId, testCloud } from '../testing.ts'
 import { registerConsole } from './console.ts'
@@ -16,27 +16,33 @@ import { registerConsole } from './console.ts'
 async function consoleCloud(context: TestContext) {
   const cloud = await testCloud(context)
   const host = await cloud.addHost('h1')
-  const serving = registerConsole(cloud.app, cloud.db, pino({ level: 'silent' }))
-  context.after(() => serving.stop())
+  registerConsole(cloud.app, cloud.db, pino({ level: 'silent' }))
   await cloud.app.listen({ port: 0, host: '127.0.0.1' })
   const { port } = cloud.app.server.address() as AddressInfo
   const joined = await cloud.db.write(async (tx) => {
     await tx.updateTable('wire.host').set({ machine_id: 'm1' }).where('id', '=', host.id).execute()
     return join(tx, await makeJoinToken(tx), 'h1', 'm1')
   })
-  const made = await cloud.ask('demo', 'POST', '/servers', { server: { name: 'one', flavorRef: '42', imageRef: imageId, networks: 'none' } })
+  const made = await cloud.ask('demo', 'POST', '/servers', {
+    server: { name: 'one', flavorRef: '42', imageRef: imageId, networks: 'none' },
+  })
   const id = String(made.body.server?.id)
   await cloud.until(id, (server) => String(server?.status) === 'ACTIVE')
   const ticket = async (who = 'demo') => {
     const answer = await cloud.ask(who, 'POST', `/servers/${id}/remote-consoles`, { remote_console: { protocol: 'vnc', type: 'novnc' } })
     return { status: answer.status, token: URL.parse(String(answer.body.remote_console?.url))?.searchParams.get('token') ?? '' }
   }
-  const open = (token: string, options: { origin?: string } = {}) => new WebSocket(`ws://127.0.0.1:${port}/console/v1/vnc?token=${token}`, ['binary'], options)
+  const open = (token: string, options: { origin?: string } = {}) =>
+    new WebSocket(`ws://127.0.0.1:${port}/console/v1/vnc?token=${token}`, ['binary'], options)
   return { cloud, host, port, credentials: `Bearer ${joined.host_id}.${joined.secret}`, ticket, open }
 }
 
 /** Answers each question as the host would. */
-function answering(context: TestContext, cloud: Awaited<ReturnType<typeof testCloud>>, answer: (question: Question) => { status: number; body: object }) {
+function answering(
+  context: TestContext,
+  cloud: Awaited<ReturnType<typeof testCloud>>,
+  answer: (question: Question) => { status: number; body: object },
+) {
   const asked = async () => {
     for (const { id, question } of await cloud.db.read.selectFrom('wire.question').selectAll().where('answered_at', 'is', null).execute()) {
       const { status, body } = answer(question as unknown as Question)
@@ -58,8 +64,17 @@ describe('consoles', () => {
     answering(context, cloud, (question) => {
       assert.equal(question.what, 'tunnel')
       const token = question.what === 'tunnel' ? question.token : ''
-      const dial = http.request({ port, host: '127.0.0.1', path: `/wire/v1/tunnels/${token}`, headers: { authorization: credentials, connection: 'Upgrade', upgrade: 'wisp-tunnel' } })
-      dial.on('upgrade', (_answer, socket) => socket.pipe(socket))
+      const dial = http.request({
+        port,
+        host: '127.0.0.1',
+        path: `/wire/v1/tunnels/${token}`,
+        headers: { authorization: credentials, connection: 'Upgrade', upgrade: 'wisp-tunnel' },
+      })
+      dial.on('upgrade', (_answer, socket, head) => {
+        // What came in the same packet as the answer is part of the console's bytes, too.
+        socket.unshift(head)
+        socket.pipe(socket)
+      })
       dial.end()
       return { status: 200, body: {} }
     })
@@ -68,10 +83,16 @@ describe('consoles', () => {
     await once(browser, 'open')
     assert.equal(browser.protocol, 'binary')
     const large = Buffer.alloc(300_000, 'x')
+    let heard = Buffer.alloc(0)
+    const all = new Promise<void>((go) => {
+      browser.on('message', (data) => {
+        heard = Buffer.concat([heard, data as Buffer])
+        if (heard.length === 12 + large.length) go()
+      })
+    })
     browser.send('RFB 003.008\n')
     browser.send(large)
-    let heard = Buffer.alloc(0)
-    while (heard.length < 12 + large.length) heard = Buffer.concat([heard, (await once(browser, 'message'))[0] as Buffer])
+    await all
     assert.equal(heard.subarray(0, 12).toString(), 'RFB 003.008\n')
     browser.close()
     await once(browser, 'close')
@@ -103,7 +124,12 @@ describe('consoles', () => {
     let refused: Promise<unknown> = Promise.resolve()
     answering(context, cloud, (question) => {
       const token = question.what === 'tunnel' ? question.token : ''
-      const dial = http.request({ port, host: '127.0.0.1', path: `/wire/v1/tunnels/${token}`, headers: { authorization: `Bearer ${stranger.host_id}.${stranger.secret}`, connection: 'Upgrade', upgrade: 'x' } })
+      const dial = http.request({
+        port,
+        host: '127.0.0.1',
+        path: `/wire/v1/tunnels/${token}`,
+        headers: { authorization: `Bearer ${stranger.host_id}.${stranger.secret}`, connection: 'Upgrade', upgrade: 'x' },
+      })
       refused = once(dial, 'response').then(([answer]) => (answer as http.IncomingMessage).statusCode)
       dial.end()
       return { status: 404, body: { message: 'no' } }

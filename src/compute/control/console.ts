@@ -28,7 +28,13 @@ export async function makeTicket(tx: Tx, serverId: string, protocol: Protocol, t
   await tx.deleteFrom('compute.console_token').where('server_id', '=', serverId).where('expires_at', '<', sql<Date>`now()`).execute()
   await tx
     .insertInto('compute.console_token')
-    .values({ hash: sha256(token), server_id: serverId, protocol, type, expires_at: sql<Date>`now() + ${validMinutes} * interval '1 minute'` })
+    .values({
+      hash: sha256(token),
+      server_id: serverId,
+      protocol,
+      type,
+      expires_at: sql<Date>`now() + ${validMinutes} * interval '1 minute'`,
+    })
     .execute()
   return token
 }
@@ -53,8 +59,13 @@ export interface ConsoleOptions {
   address?: string | null
 }
 
-/** Serves WebSockets at /console/v1/vnc and /console/v1/serial, and the hosts' side of them at /wire/v1/tunnels. */
-export function registerConsole(app: FastifyInstance, db: Database, log: Logger, { address = null }: ConsoleOptions = {}): { stop(): void } {
+/** To be called before the server listens. Serves WebSockets at /console/v1/vnc and /console/v1/serial, and the hosts' side of them at /wire/v1/tunnels. */
+export function registerConsole(
+  app: FastifyInstance,
+  db: Database,
+  log: Logger,
+  { address = null }: ConsoleOptions = {},
+): { stop(): void } {
   const tunnels = acceptTunnels(app.server, db)
   const sockets = new WebSocketServer({
     noServer: true,
@@ -80,14 +91,18 @@ export function registerConsole(app: FastifyInstance, db: Database, log: Logger,
   }
   app.server.on('upgrade', upgrade)
 
-  return {
-    stop() {
-      app.server.off('upgrade', upgrade)
-      tunnels.stop()
-      for (const browser of sockets.clients) browser.close(1001, 'The controller is going away.')
-      sockets.close()
-    },
+  const stop = () => {
+    app.server.off('upgrade', upgrade)
+    tunnels.stop()
+    for (const browser of sockets.clients) {
+      browser.close(1001, 'The controller is going away.')
+      setTimeout(() => browser.terminate(), 500).unref()
+    }
+    sockets.close()
   }
+  // Before the server waits for its connections to end: these would not by themselves.
+  app.addHook('preClose', async () => stop())
+  return { stop }
 }
 
 /** Programs send no Origin; a browser's must name the host that it talks to. */
@@ -108,16 +123,21 @@ async function carry(browser: WebSocket, ticket: Ticket, { db, log, tunnels, add
   const gone = new AbortController()
   browser.on('error', () => browser.terminate())
   browser.once('close', () => gone.abort())
+  // From the first moment: what the browser says before the host has dialled back waits in here.
+  const page = createWebSocketStream(browser)
+  page.on('error', () => browser.terminate())
   const token = randomBytes(24).toString('base64url')
   try {
     const dialled = tunnels.expect(ticket.host_id, token, dialBackWithin, gone.signal)
     const protocol = ticket.protocol === 'serial' ? 'serial' : 'vnc'
-    const refused = ask(db, ticket.host_id, { what: 'tunnel', server_id: ticket.server_id, protocol, token, to: address }, dialBackWithin).then(
-      ({ status, body }) => (status < 300 ? dialled : Promise.reject(new Error(reason(body)))),
-    )
+    const refused = ask(
+      db,
+      ticket.host_id,
+      { what: 'tunnel', server_id: ticket.server_id, protocol, token, to: address },
+      dialBackWithin,
+    ).then(({ status, body }) => (status < 300 ? dialled : Promise.reject(new Error(reason(body)))))
     const host = await Promise.race([dialled, refused])
     keepAlive(browser)
-    const page = createWebSocketStream(browser)
     pipeline(page, host, page, () => browser.close(1000))
   } catch (error) {
     gone.abort()

@@ -56,7 +56,13 @@ export async function createServers(tx: Tx, who: Who, projectId: string, request
   const servers = Array.from({ length: count }, (_, index) => {
     const id = crypto.randomUUID()
     const suffix = wanted.most > 1 ? `-${index + 1}` : ''
-    return { id, project_id: projectId, name: wanted.name + suffix, hostname: hostnameOf(wanted.hostname ?? wanted.name, suffix, id), launch_index: index }
+    return {
+      id,
+      project_id: projectId,
+      name: wanted.name + suffix,
+      hostname: hostnameOf(wanted.hostname ?? wanted.name, suffix, id),
+      launch_index: index,
+    }
   })
   await tx
     .insertInto('compute.server')
@@ -85,7 +91,13 @@ export async function createServers(tx: Tx, who: Who, projectId: string, request
       })),
     )
     .execute()
-  for (const server of servers) await requestPorts(tx, who, { ...server, security_groups: wanted.security_groups, availability_zone: wanted.availability_zone }, wanted.networks)
+  for (const server of servers)
+    await requestPorts(
+      tx,
+      who,
+      { ...server, security_groups: wanted.security_groups, availability_zone: wanted.availability_zone },
+      wanted.networks,
+    )
   await beginActions(tx, servers, who.user.id, requestId, 'create')
   for (const { id } of servers) hintChanged(tx, 'server', id, projectId)
   await pokeAll(
@@ -103,7 +115,9 @@ async function flavorFor(tx: Tx, projectId: string, id: string): Promise<ServerF
     .select(['id', 'name', 'description', 'memory_mb', 'vcpus', 'root_gb', 'ephemeral_gb', 'swap_mb', 'extra_specs'])
     .where('id', '=', id)
     .where('disabled', '=', false)
-    .where(sql<boolean>`(f.is_public or exists (select from compute.flavor_access a where a.flavor_id = f.id and a.project_id = ${projectId}))`)
+    .where(
+      sql<boolean>`(f.is_public or exists (select from compute.flavor_access a where a.flavor_id = f.id and a.project_id = ${projectId}))`,
+    )
     .executeTakeFirst()
   if (!flavor) throw badRequest(`Flavor ${id} could not be found.`)
   return { ...flavor, extra_specs: flavor.extra_specs as Record<string, string> }
@@ -137,7 +151,12 @@ async function imageOf(tx: Tx, who: Who, id: string, flavor: ServerFlavor): Prom
 }
 
 async function keyOf(tx: Tx, userId: string, name: string): Promise<string> {
-  const key = await tx.selectFrom('compute.keypair').select('public_key').where('user_id', '=', userId).where('name', '=', name).executeTakeFirst()
+  const key = await tx
+    .selectFrom('compute.keypair')
+    .select('public_key')
+    .where('user_id', '=', userId)
+    .where('name', '=', name)
+    .executeTakeFirst()
   if (!key) throw badRequest('Invalid key_name provided.')
   return key.public_key
 }

@@ -1,6 +1,6 @@
 // What is known of one server, read in one statement under the server's lock, and the one way to write it: `save` computes the states
 // that follow, so that no writer can leave them behind.
-import { type Selectable, type Updateable, sql } from 'kysely'
+import { type Selectable, sql, type Updateable } from 'kysely'
 import { json, type Tx } from '../../database/connect.ts'
 import type { ComputeServer } from '../../database/types.ts'
 import { hintChanged } from '../../work/hint.ts'

@@ -27,7 +27,8 @@ export interface ComputeHost {
 
 /** All hosts that carry the compute service, by name; or the one of this id or name. */
 export async function computeHosts(tx: Tx, only: { id?: string; name?: string; service?: string } = {}): Promise<ComputeHost[]> {
-  const amount = (name: string, column: string) => sql`coalesce((select ${sql.ref(column)} from placement.inventory where provider_id = h.id and resource_class = ${sql.lit(name)}), 0)`
+  const amount = (name: string, column: string) =>
+    sql`coalesce((select ${sql.ref(column)} from placement.inventory where provider_id = h.id and resource_class = ${sql.lit(name)}), 0)`
   const { rows } = await sql<ComputeHost>`
     select h.id, c.id as service_id, h.name, c.disabled, c.disabled_reason, c.forced_down, h.seen_at, h.hello,
       coalesce(h.seen_at > now() - ${downAfter} and not c.forced_down, false) as up,

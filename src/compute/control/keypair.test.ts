@@ -24,7 +24,16 @@ describe('keypair', () => {
   it('refuses what is no public key', () => {
     const { public_key } = generateKey('me')
     const [, data] = public_key.split(' ')
-    for (const text of ['', 'ssh-rsa', 'ssh-rsa A', `ssh-rsa ${data}`, 'not a key', `ssh-ed25519 ${data}!`, `${public_key}\n${public_key}`, `ssh-nonsense ${data}`]) {
+    for (const text of [
+      '',
+      'ssh-rsa',
+      'ssh-rsa A',
+      `ssh-rsa ${data}`,
+      'not a key',
+      `ssh-ed25519 ${data}!`,
+      `${public_key}\n${public_key}`,
+      `ssh-nonsense ${data}`,
+    ]) {
       assert.throws(() => importKey(text), { status: 400 }, text)
     }
   })

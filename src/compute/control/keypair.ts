@@ -17,7 +17,12 @@ export function importKey(text: string): PublicKey {
   const [kind = '', data = ''] = trimmed.split(/\s+/)
   const blob = Buffer.from(data, 'base64')
   const named = blob.length > 4 && blob.length < 20_000 ? blob.subarray(4, 4 + blob.readUInt32BE(0)).toString('latin1') : ''
-  if (trimmed.includes('\n') || ![...kinds, ...securityKeys].includes(kind) || named !== kind || blob.toString('base64').replace(/=+$/, '') !== data.replace(/=+$/, '')) {
+  if (
+    trimmed.includes('\n') ||
+    ![...kinds, ...securityKeys].includes(kind) ||
+    named !== kind ||
+    blob.toString('base64').replace(/=+$/, '') !== data.replace(/=+$/, '')
+  ) {
     throw badRequest('Keypair data is invalid: failed to generate fingerprint')
   }
   return { public_key: text, fingerprint: fingerprintOf(blob) }
@@ -36,7 +41,11 @@ export function generateKey(comment: string): PublicKey & { private_key: string 
   }
 }
 
-const fingerprintOf = (blob: Buffer) => createHash('md5').update(blob).digest('hex').replaceAll(/(..)(?!$)/g, '$1:')
+const fingerprintOf = (blob: Buffer) =>
+  createHash('md5')
+    .update(blob)
+    .digest('hex')
+    .replaceAll(/(..)(?!$)/g, '$1:')
 
 /** A string as SSH writes it: its length in four bytes, then its bytes (RFC 4251). */
 function field(value: string | Buffer): Buffer {

@@ -30,7 +30,8 @@ export interface Usage {
 /** The limits of a project: its own, else those of the default class, else the program's. */
 export async function limitsOf(tx: Tx, projectId: string): Promise<Limits> {
   const rows = await tx.selectFrom('compute.quota').selectAll().where('project_id', 'in', [projectId, 'default']).execute()
-  const of = (owner: string) => Object.fromEntries(rows.filter((row) => row.project_id === owner).map((row) => [row.resource, row.hard_limit]))
+  const of = (owner: string) =>
+    Object.fromEntries(rows.filter((row) => row.project_id === owner).map((row) => [row.resource, row.hard_limit]))
   return { ...defaults, ...of('default'), ...of(projectId) }
 }
 

@@ -35,7 +35,17 @@ const newServer = (): Server => ({
   name: 'one',
   hostname: 'one',
   description: null,
-  flavor: { id: '1', name: 'm1.tiny', description: null, memory_mb: 512, vcpus: 1, root_gb: 1, ephemeral_gb: 0, swap_mb: 0, extra_specs: {} },
+  flavor: {
+    id: '1',
+    name: 'm1.tiny',
+    description: null,
+    memory_mb: 512,
+    vcpus: 1,
+    root_gb: 1,
+    ephemeral_gb: 0,
+    swap_mb: 0,
+    extra_specs: {},
+  },
   image_id: 'i',
   image: {},
   key_name: null,
@@ -121,7 +131,10 @@ const effects: Record<string, (world: World) => void> = {
   'follow the guest': (world) => save(world, { wanted: 'stopped', generation: world.server!.generation + 1 }),
   settle: (world) => save(world, world.server!.launched_at ? {} : { launched_at: new Date(0), tried: [] }),
   'give up on a silent host': (world) =>
-    save(world, { tried: [...world.server!.tried, { host: world.server!.host!, message: 'silent' }], generation: world.server!.generation + 1 }),
+    save(world, {
+      tried: [...world.server!.tried, { host: world.server!.host!, message: 'silent' }],
+      generation: world.server!.generation + 1,
+    }),
   'wait for the host': (world) => save(world),
 }
 
@@ -146,7 +159,12 @@ function hostWorks(world: World): void {
   const { wanted, starts, reboots, host } = document.server
   const { generation } = document
   if (world.broken.has(host!)) {
-    world.observed = { generation, state: 'failed', error: { message: 'broken', final: true, tries: 1 }, ...(world.guest && { server: observation(world.guest) }) }
+    world.observed = {
+      generation,
+      state: 'failed',
+      error: { message: 'broken', final: true, tries: 1 },
+      ...(world.guest && { server: observation(world.guest) }),
+    }
     return
   }
   const power = ({ active: 'running', stopped: 'stopped', paused: 'paused', suspended: 'suspended', gone: 'stopped' } as const)[wanted]
@@ -164,7 +182,10 @@ function wished(world: World, name: WishName): void {
   save(world, { ...wish.change(server), generation: server.generation + 1 })
 }
 
-type Event = { kind: 'wish'; name: WishName } | { kind: 'delete' | 'look' | 'host' | 'guest powers off' | 'host restarts' | 'host away' | 'host back' | 'working' } | { kind: 'breaks'; host: string }
+type Event =
+  | { kind: 'wish'; name: WishName }
+  | { kind: 'delete' | 'look' | 'host' | 'guest powers off' | 'host restarts' | 'host away' | 'host back' | 'working' }
+  | { kind: 'breaks'; host: string }
 
 function happens(world: World, event: Event): void {
   if (event.kind === 'wish') wished(world, event.name)
@@ -188,7 +209,16 @@ const anyEvent: fc.Arbitrary<Event> = fc.oneof(
   { weight: 4, arbitrary: fc.constantFrom<Event>({ kind: 'look' }) },
   { weight: 4, arbitrary: fc.constantFrom<Event>({ kind: 'host' }) },
   { weight: 4, arbitrary: fc.constantFrom(...(Object.keys(wishes) as WishName[])).map((name): Event => ({ kind: 'wish', name })) },
-  { weight: 2, arbitrary: fc.constantFrom<Event>({ kind: 'guest powers off' }, { kind: 'host restarts' }, { kind: 'working' }, { kind: 'host away' }, { kind: 'host back' }) },
+  {
+    weight: 2,
+    arbitrary: fc.constantFrom<Event>(
+      { kind: 'guest powers off' },
+      { kind: 'host restarts' },
+      { kind: 'working' },
+      { kind: 'host away' },
+      { kind: 'host back' },
+    ),
+  },
   { weight: 1, arbitrary: fc.constantFrom('h1', 'h2', 'h3', 'h4').map((host): Event => ({ kind: 'breaks', host })) },
   { weight: 1, arbitrary: fc.constantFrom<Event>({ kind: 'delete' }) },
 )

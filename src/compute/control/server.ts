@@ -6,17 +6,18 @@
 //   placed      a host is chosen and claimed, its ports are bound, the host gets the documents
 //   told        something was wished since: the host gets the newer document
 //   settled     the host has made it so: the action is finished
+
+import type { Tx } from '../../database/connect.ts'
 import { Fault } from '../../http/fault.ts'
 import { bindPorts, nicsOf, releasePorts } from '../../network/control/server-ports.ts'
 import { claim, release } from '../../placement/control/claim.ts'
-import type { Tx } from '../../database/connect.ts'
-import { withdraw, intend } from '../../wire/intend.ts'
+import { intend, withdraw } from '../../wire/intend.ts'
 import { crash } from '../../work/crash.ts'
 import { hintChanged } from '../../work/hint.ts'
 import { ladder, type Rung } from '../../work/ladder.ts'
 import { finishActions } from './action.ts'
 import { serverDocument } from './document.ts'
-import { diskOf, type Facts, readFacts, save, type Server, stateFacts, triedHere } from './facts.ts'
+import { diskOf, type Facts, readFacts, type Server, save, stateFacts, triedHere } from './facts.ts'
 import { giveBack } from './quota.ts'
 import { chooseHosts, explainNoHost } from './schedule/choose.ts'
 import type { Candidate } from './schedule/filters.ts'
@@ -30,7 +31,11 @@ const lookAgain = 30_000
 const leaving = ({ server }: Facts) => server.wanted === 'gone'
 const movingOn = ({ server }: Facts) => triedHere(server)
 const failed = ({ server, document, observed }: Facts) =>
-  observed?.state === 'failed' && observed.error?.final === true && observed.generation >= server.generation && document !== null && !document.withdrawn
+  observed?.state === 'failed' &&
+  observed.error?.final === true &&
+  observed.generation >= server.generation &&
+  document !== null &&
+  !document.withdrawn
 
 export const rungs: Rung<Facts>[] = [
   { name: 'tell the host to let go', when: (f) => (leaving(f) || movingOn(f)) && f.document?.withdrawn === false, step: letGo },
@@ -62,7 +67,7 @@ async function wait(tx: Tx, facts: Facts): Promise<number | null> {
 }
 
 /** The last step. A host that is away finds the withdrawn document when it comes back, before anything else. */
-async function leave(tx: Tx, { server }: Facts): Promise<null> {
+export async function leave(tx: Tx, { server }: Facts): Promise<null> {
   await finishActions(tx, server)
   await tx.deleteFrom('compute.server').where('id', '=', server.id).execute()
   await giveBack(tx, server.project_id, server.flavor)
@@ -77,10 +82,15 @@ async function moveOn(tx: Tx, facts: Facts): Promise<number | null> {
   await release(tx, facts.server.id)
   const next = { ...facts, hostId: null, document: null, observed: null }
   if (facts.server.tried.length >= maxTries) {
-    return fail(tx, next, `Exceeded maximum number of retries. Exhausted all hosts available for retrying build failures for instance ${facts.server.id}.`, {
-      details: facts.server.tried.map(({ host, message }) => `${host}: ${message}`).join('\n'),
-      host: null,
-    })
+    return fail(
+      tx,
+      next,
+      `Exceeded maximum number of retries. Exhausted all hosts available for retrying build failures for instance ${facts.server.id}.`,
+      {
+        details: facts.server.tried.map(({ host, message }) => `${host}: ${message}`).join('\n'),
+        host: null,
+      },
+    )
   }
   await save(tx, next, { host: null })
   return 0
@@ -126,7 +136,10 @@ async function claimHost(tx: Tx, { id, project_id, user_id, flavor }: Server, ca
 }
 
 async function tell(tx: Tx, facts: Facts): Promise<number | null> {
-  if (!facts.hostId) return fail(tx, facts, `Host ${facts.server.host}, which carried this server, is not known any more.`, { details: 'It left the cloud.' })
+  if (!facts.hostId)
+    return fail(tx, facts, `Host ${facts.server.host}, which carried this server, is not known any more.`, {
+      details: 'It left the cloud.',
+    })
   const { server } = await save(tx, facts)
   const body = serverDocument(server, await nicsOf(tx, server.id))
   await intend(tx, facts.hostId, [{ kind: 'server', id: server.id, generation: server.generation, body }], facts.requestId)
@@ -144,7 +157,10 @@ async function takeFailure(tx: Tx, facts: Facts): Promise<number | null> {
 
 async function giveUpHost(tx: Tx, facts: Facts): Promise<number | null> {
   const { server } = facts
-  await save(tx, facts, { tried: [...server.tried, { host: server.host!, message: 'The host stopped answering.' }], generation: server.generation + 1 })
+  await save(tx, facts, {
+    tried: [...server.tried, { host: server.host!, message: 'The host stopped answering.' }],
+    generation: server.generation + 1,
+  })
   return 0
 }
 

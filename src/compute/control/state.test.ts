@@ -32,7 +32,12 @@ describe('stateOf', () => {
     assert.deepEqual(shown({ ...building, host: null, observed: null }), ['building', 'scheduling', 0, 'BUILD'])
     assert.deepEqual(shown({ ...building, observed: null }), ['building', 'networking', 0, 'BUILD'])
     assert.deepEqual(shown({ ...building, observed: { generation: 1, state: 'working' } }), ['building', 'spawning', 0, 'BUILD'])
-    assert.deepEqual(shown({ ...building, moving: true, observed: { generation: 1, state: 'failed' } }), ['building', 'scheduling', 0, 'BUILD'])
+    assert.deepEqual(shown({ ...building, moving: true, observed: { generation: 1, state: 'failed' } }), [
+      'building',
+      'scheduling',
+      0,
+      'BUILD',
+    ])
     assert.deepEqual(shown({}), ['active', null, 1, 'ACTIVE'])
   })
 
@@ -58,7 +63,12 @@ describe('stateOf', () => {
   it('shows reboots until the host has performed them all', () => {
     assert.deepEqual(shown({ reboots: 1, generation: 2 }), ['active', 'rebooting', 1, 'REBOOT'])
     assert.deepEqual(shown({ reboots: 1, generation: 2, reboot_type: 'HARD' }), ['active', 'rebooting_hard', 1, 'HARD_REBOOT'])
-    assert.deepEqual(shown({ reboots: 1, generation: 2, reboot_type: 'HARD', observed: seen('stopped') }), ['stopped', 'rebooting_hard', 4, 'SHUTOFF'])
+    assert.deepEqual(shown({ reboots: 1, generation: 2, reboot_type: 'HARD', observed: seen('stopped') }), [
+      'stopped',
+      'rebooting_hard',
+      4,
+      'SHUTOFF',
+    ])
     assert.deepEqual(shown({ reboots: 1, generation: 2, observed: seen('running', { reboots: 1 }, 2) }), ['active', null, 1, 'ACTIVE'])
   })
 
@@ -101,7 +111,9 @@ describe('statesBehind', () => {
     for (const vm_state of ['active', 'building', 'stopped', 'paused', 'suspended', 'error']) {
       for (const task_state of [null, 'rebooting', 'rebooting_hard', 'powering-off', 'deleting']) {
         const behind = statesBehind(statusOf({ vm_state, task_state }))
-        const found = behind.some((one) => one.vm_state === vm_state && (one.task === null ? !one.except.includes(task_state ?? '') : one.task === task_state))
+        const found = behind.some(
+          (one) => one.vm_state === vm_state && (one.task === null ? !one.except.includes(task_state ?? '') : one.task === task_state),
+        )
         assert.ok(found, `${vm_state} ${task_state}`)
       }
     }

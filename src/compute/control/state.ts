@@ -35,11 +35,22 @@ export interface State {
   power_state: number
 }
 
-const vmStateOf: Record<Power, string> = { running: 'active', paused: 'paused', stopped: 'stopped', suspended: 'suspended', crashed: 'stopped' }
+const vmStateOf: Record<Power, string> = {
+  running: 'active',
+  paused: 'paused',
+  stopped: 'stopped',
+  suspended: 'suspended',
+  crashed: 'stopped',
+}
 // nova/compute/power_state.py. A domain saved to disk is shut down, as Nova's libvirt driver shows it.
 const powerStateOf: Record<Power, number> = { running: 1, paused: 3, stopped: 4, suspended: 4, crashed: 6 }
 const powerOfVmState: Partial<Record<string, Power>> = { active: 'running', paused: 'paused', stopped: 'stopped', suspended: 'suspended' }
-const powerWanted: Record<Exclude<Wanted, 'gone'>, Power> = { active: 'running', stopped: 'stopped', paused: 'paused', suspended: 'suspended' }
+const powerWanted: Record<Exclude<Wanted, 'gone'>, Power> = {
+  active: 'running',
+  stopped: 'stopped',
+  paused: 'paused',
+  suspended: 'suspended',
+}
 
 export function stateOf(facts: StateFacts): State {
   const power = powerOf(facts)

@@ -4,7 +4,8 @@ import type { Tx } from '../../database/connect.ts'
 import { conflict, overQuota } from '../../http/fault.ts'
 import { poke } from '../../work/engine.ts'
 import { beginActions } from './action.ts'
-import { type Change, type Facts, save, type Server } from './facts.ts'
+import { type Change, type Facts, type Server, save } from './facts.ts'
+import { leave } from './server.ts'
 
 interface Wish {
   /** The vm_states in which it makes sense. */
@@ -59,13 +60,14 @@ export async function wish(tx: Tx, facts: Facts, asker: Asker, name: WishName): 
   return wished
 }
 
-/** Wants the server gone. Wishing it again does nothing. */
+/** Wants the server gone. Wishing it again does nothing. Where no host carries it, it is gone at once, as in Nova. */
 export async function remove(tx: Tx, facts: Facts, asker: Asker, action: 'delete' | 'forceDelete' = 'delete'): Promise<void> {
   mustBeUnlocked(facts.server, asker)
   if (facts.server.wanted === 'gone') return
   await beginActions(tx, [facts.server], asker.user_id, asker.request_id, action)
-  await save(tx, facts, { wanted: 'gone' })
-  await poke(tx, 'server', facts.server.id)
+  const wished = await save(tx, facts, { wanted: 'gone' })
+  if (wished.server.host === null) await leave(tx, wished)
+  else await poke(tx, 'server', facts.server.id)
 }
 
 /** Changes what the guest or its host is told of the server without touching its power, such as its name or metadata. */

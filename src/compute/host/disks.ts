@@ -21,9 +21,14 @@ export interface Disk {
 }
 
 /** How many starts and reboots the host has performed for a server. */
-export interface Memory {
+export interface Done {
   starts: number
   reboots: number
+}
+
+/** `starting` = what will be done once the start under way has come about: a domain that is on proves it, also to the next agent. */
+export interface Memory extends Done {
+  starting?: Done
 }
 
 export const serversFolder = ({ config }: Machine) => path.join(config.home, 'servers')
@@ -79,7 +84,8 @@ export async function ensureDisks(
   }
   if (server.config_drive) {
     const file = path.join(folder, 'disk.config')
-    if (!fs.existsSync(file)) await makeConfigDrive(file, server)
+    if (!fs.existsSync(file))
+      await makeConfigDrive(file, configDriveFiles(server, { ports: machine.wanted('port'), networks: machine.wanted('network') }))
     disks.push({ path: file, target: next(), format: 'raw', serial: 'config-2', readonly: true })
   }
   return disks
@@ -91,11 +97,11 @@ async function create(file: string, argv: string[]): Promise<void> {
 }
 
 /** FAT with the label config-2, as the OpenStack metadata format wants it: any guest can read it, and mtools writes it without mounting. */
-async function makeConfigDrive(file: string, server: ServerDocument): Promise<void> {
+async function makeConfigDrive(file: string, files: Record<string, string | Buffer>): Promise<void> {
   const part = partPath(file)
   const tree = `${part}.tree`
   fs.rmSync(tree, { recursive: true, force: true })
-  for (const [name, content] of Object.entries(configDriveFiles(server))) {
+  for (const [name, content] of Object.entries(files)) {
     fs.mkdirSync(path.join(tree, path.dirname(name)), { recursive: true })
     fs.writeFileSync(path.join(tree, name), content)
   }

@@ -13,6 +13,13 @@ export const domainName = (tag: string, serverId: string) => `wisp-${tag}-${serv
 export const serverIdOf = (tag: string, name: string): string | null =>
   name.startsWith(`wisp-${tag}-`) ? name.slice(`wisp-${tag}-`.length) : null
 
+/** libvirt takes no line breaks in a title, XML no other control characters nor halves of characters. */
+const title = (name: string) =>
+  [...name.toWellFormed()]
+    .slice(0, 128)
+    .join('')
+    .replaceAll(/[\p{Cc}\ufffe\uffff]/gu, ' ')
+
 export function domainXml(machine: Pick<Machine, 'tag' | 'virtType'>, server: ServerDocument, disks: Disk[], consoleLog: string): string {
   const kvm = machine.virtType === 'kvm'
   const properties = server.image.properties
@@ -23,7 +30,7 @@ export function domainXml(machine: Pick<Machine, 'tag' | 'virtType'>, server: Se
       '@type': kvm ? 'kvm' : 'qemu',
       name: domainName(machine.tag, server.id),
       uuid: server.id,
-      title: server.name.slice(0, 128) || server.id,
+      title: title(server.name) || server.id,
       memory: { '@unit': 'MiB', '#text': server.memory_mb },
       vcpu: { '@placement': 'static', '#text': server.vcpus },
       sysinfo: {

@@ -15,33 +15,57 @@ export function guestAt(machine: Pick<Machine, 'wanted'>, networkId: string, ip:
   return null
 }
 
-/** Listens at machine.metadataSocket. Everyone on this machine may connect, as the proxies run as nobody. */
+/** The proxies run as nobody. */
+const nobody = 65_534
+
+/** Listens at machine.metadataSocket, which the proxies alone may open: user data may hold secrets, and whoever connects names the guest. */
 export async function serveMetadata(machine: Machine): Promise<() => Promise<void>> {
+  let complete = false
+  void machine.complete.then(() => {
+    complete = true
+  })
   const server = http.createServer((request, response) => {
-    const networkId = String(request.headers['x-wisp-network'] ?? '')
-    const ip = String(request.headers['x-forwarded-for'] ?? '')
-      .split(',')[0]!
-      .trim()
-    const guest = guestAt(machine, networkId, ip)
-    if (!guest || request.method !== 'GET') {
-      response.writeHead(guest ? 405 : 404).end(guest ? 'Only GET' : `No server has the address ${ip} in this network.`)
-      return
+    try {
+      // An agent that has just started does not know its guests yet: not "there is nothing", but "ask again".
+      if (complete) reply(machine, request, response)
+      else response.writeHead(503, { 'retry-after': '1' }).end('This host has not heard yet what it carries. Ask again.')
+    } catch (error) {
+      machine.log.error({ err: error, url: request.url }, 'metadata: a request failed')
+      response.writeHead(500).end()
     }
-    const answer = answerPath(request.url ?? '/', guest, ip, { ports: machine.wanted('port'), networks: machine.wanted('network') })
-    if (answer === null) {
-      response.writeHead(404).end('Not found')
-      return
-    }
-    const json = (request.url ?? '').split('?')[0]!.endsWith('.json')
-    response.writeHead(200, { 'content-type': json ? 'application/json' : 'text/plain; charset=utf-8' }).end(answer)
   })
   fs.mkdirSync(path.dirname(machine.metadataSocket), { recursive: true })
   fs.rmSync(machine.metadataSocket, { force: true })
   await new Promise<void>((listening, failed) => server.once('error', failed).listen(machine.metadataSocket, listening))
-  fs.chmodSync(machine.metadataSocket, 0o666)
+  fs.chownSync(machine.metadataSocket, nobody, nobody)
+  fs.chmodSync(machine.metadataSocket, 0o600)
   return () =>
     new Promise((closed) => {
       server.close(() => closed())
       server.closeAllConnections()
     })
+}
+
+function reply(machine: Machine, request: http.IncomingMessage, response: http.ServerResponse): void {
+  const networkId = String(request.headers['x-wisp-network'] ?? '')
+  const ip = String(request.headers['x-forwarded-for'] ?? '')
+    .split(',')[0]!
+    .trim()
+  const guest = guestAt(machine, networkId, ip)
+  if (!guest) {
+    response.writeHead(404).end(`No server has the address ${ip} in this network.`)
+    return
+  }
+  if (request.method !== 'GET') {
+    response.writeHead(405, { allow: 'GET' }).end('Only GET')
+    return
+  }
+  const url = request.url ?? '/'
+  const answer = answerPath(url, guest, ip, { ports: machine.wanted('port'), networks: machine.wanted('network') })
+  if (answer === null) {
+    response.writeHead(404).end('Not found')
+    return
+  }
+  const json = url.split('?')[0]!.endsWith('.json')
+  response.writeHead(200, { 'content-type': json ? 'application/json' : 'text/plain; charset=utf-8' }).end(answer)
 }

@@ -1,4 +1,5 @@
 // What a guest may learn about itself, in OpenStack's format and in EC2's: the same for the metadata service and for the config drive.
+import ipaddr from 'ipaddr.js'
 import type { NetworkDocument, PortDocument, ServerDocument } from '../../wire/documents.ts'
 
 const domain = 'novalocal'
@@ -27,6 +28,13 @@ export interface Wiring {
   networks: Map<string, NetworkDocument>
 }
 
+/** A prefix in the words of network_data.json. */
+function network(cidr: string): { network: string; netmask: string } {
+  const [address, length = address?.includes(':') ? '128' : '32'] = cidr.split('/')
+  const kind = address!.includes(':') ? ipaddr.IPv6 : ipaddr.IPv4
+  return { network: address!, netmask: kind.subnetMaskFromPrefixLength(Number(length)).toString() }
+}
+
 /** network_data.json: links, networks and DNS as cloud-init reads them. */
 export function networkData(server: ServerDocument, { ports, networks }: Wiring): Record<string, unknown> {
   const links = server.nics.map((nic) => ({
@@ -47,12 +55,11 @@ export function networkData(server: ServerDocument, { ports, networks }: Wiring)
         type: subnet?.enable_dhcp === false ? `ipv${version}` : `ipv${version}_dhcp`,
         network_id: nic.network_id,
         ...(subnet?.enable_dhcp === false && {
-          ip_address: `${address.ip}/${subnet.cidr.split('/')[1]}`,
+          ip_address: address.ip,
+          netmask: network(subnet.cidr).netmask,
           routes: [
-            ...(subnet.gateway_ip
-              ? [{ network: version === 4 ? '0.0.0.0' : '::', netmask: version === 4 ? '0.0.0.0' : '::', gateway: subnet.gateway_ip }]
-              : []),
-            ...subnet.host_routes.map((route) => ({ network: route.destination, gateway: route.nexthop })),
+            ...(subnet.gateway_ip ? [{ ...network(version === 4 ? '0.0.0.0/0' : '::/0'), gateway: subnet.gateway_ip }] : []),
+            ...subnet.host_routes.map((route) => ({ ...network(route.destination), gateway: route.nexthop })),
           ],
         }),
       }
@@ -121,6 +128,7 @@ export function answerPath(url: string, server: ServerDocument, ip: string, wiri
     if (parts[2] === 'user_data') return userData(server)
     return null
   }
+  if (!/^(latest|1\.0|\d{4}-\d{2}-\d{2})$/.test(parts[0]!)) return null
   if (parts.length === 1) return ['meta-data/', ...(userData(server) ? ['user-data'] : [])].join('\n')
   if (parts[1] === 'user-data') return userData(server)
   if (parts[1] !== 'meta-data') return null
@@ -128,7 +136,7 @@ export function answerPath(url: string, server: ServerDocument, ip: string, wiri
   if (parts[2] === 'public-keys' && parts.length === 3)
     return server.metadata.keys.length > 0 ? server.metadata.keys.map((key, index) => `${index}=${key.name}`).join('\n') : null
   let node: string | Tree | undefined = ec2(server, ip)
-  for (const part of parts.slice(2)) node = typeof node === 'object' ? node[part] : undefined
+  for (const part of parts.slice(2)) node = typeof node === 'object' && Object.hasOwn(node, part) ? node[part] : undefined
   if (node === undefined) return null
   return typeof node === 'string'
     ? node

@@ -9,6 +9,7 @@ import type { Machine } from '../../agent/machine.ts'
 import type { Question } from '../../wire/documents.ts'
 import type { Credentials } from '../../wire/host.ts'
 import { consoleLog } from './disks.ts'
+import { serverIdOf } from './domain.ts'
 
 interface Answer {
   status: number
@@ -25,7 +26,8 @@ const xml = new XMLParser({
 
 export async function answer(machine: Machine, question: Question, controller: string, credentials: Credentials): Promise<Answer> {
   const domain = await machine.libvirt.findDomain(question.server_id)
-  if (!domain) return { status: 404, body: { message: `Server ${question.server_id} is not on this host.` } }
+  if (!domain || serverIdOf(machine.tag, domain.name) !== question.server_id)
+    return { status: 404, body: { message: `Server ${question.server_id} is not on this host.` } }
   if (question.what === 'console-log')
     return { status: 200, body: { output: tail(consoleLog(machine, question.server_id), question.lines) } }
   if (question.what === 'diagnostics') return { status: 200, body: await diagnostics(machine, domain) }

@@ -5,13 +5,16 @@ import path from 'node:path'
 import { type DomainRef, DomainState, ErrorCode, isLibvirtError, ShutoffReason, Start, Undefine } from '../../agent/libvirt.ts'
 import type { Machine } from '../../agent/machine.ts'
 import { Final, type Outcome, type Realiser } from '../../agent/realise.ts'
+import { tapName } from '../../network/host/names.ts'
 import type { ServerDocument, ServerObservation } from '../../wire/documents.ts'
 import { crash } from '../../work/crash.ts'
-import { consoleLog, ensureDisks, type Memory, remember, remembered, removeFiles, serversFolder } from './disks.ts'
+import { consoleLog, type Done, ensureDisks, remember, remembered, removeFiles, serversFolder } from './disks.ts'
 import { domainXml, serverIdOf } from './domain.ts'
 
 /** How long a guest gets to shut itself down before its power is cut. As Nova's shutdown_timeout. */
 const patience = 60_000
+
+const isId = (id: string) => /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(id)
 
 type Power = 'running' | 'paused' | 'off' | 'saved'
 
@@ -29,7 +32,7 @@ export type Step = 'start' | 'power off' | 'shut down' | 'restart' | 'pause' | '
 export function nextStep(
   want: Pick<ServerDocument, 'power' | 'starts' | 'reboots' | 'reboot_type'>,
   seen: Pick<Seen, 'power' | 'reason'>,
-  done: Memory,
+  done: Done,
 ): Step {
   const on = seen.power === 'running' || seen.power === 'paused'
   if (want.power === 'stopped') return on ? 'shut down' : seen.power === 'saved' ? 'power off' : 'nothing'
@@ -55,6 +58,7 @@ export function serverRealiser(machine: Machine): Realiser<'server'> {
   const see = async (id: string): Promise<Seen> => {
     const domain = await libvirt.findDomain(id)
     if (!domain) return { domain: null, power: 'off', reason: ShutoffReason.UNKNOWN }
+    if (serverIdOf(tag, domain.name) !== id) throw new Final(`The domain ${domain.name} on this host has the server's id, but is not ours.`)
     const { state, reason } = await libvirt.domainGetState({ dom: domain })
     if (state === DomainState.PAUSED) return { domain, power: 'paused', reason: 0 }
     if (state === DomainState.SHUTOFF || state === DomainState.CRASHED)
@@ -98,6 +102,10 @@ export function serverRealiser(machine: Machine): Realiser<'server'> {
   const destroy = (domain: DomainRef) => libvirt.domainDestroyFlags({ dom: domain }).catch(ignoreOff)
 
   const start = async (server: ServerDocument, seen: Seen, step: Timeline['step']) => {
+    // libvirt would refuse for good what is only late.
+    for (const { port_id, mac } of server.nics)
+      if (!fs.existsSync(`/sys/class/net/${tapName(tag, port_id)}/brport`))
+        throw new Error(`Port ${port_id} (${mac}) is not plugged on this host yet; the server starts once it is.`)
     const disks = await ensureDisks(machine, server, step)
     crash('host: disks made')
     if (seen.power !== 'saved' || !seen.domain) {
@@ -112,11 +120,11 @@ export function serverRealiser(machine: Machine): Realiser<'server'> {
 
   const take = async (server: ServerDocument, next: Step, seen: Seen, step: Timeline['step']): Promise<'again' | 'working' | 'done'> => {
     const domain = seen.domain!
-    const rebooting = remembered(machine, server.id).reboots < server.reboots
+    const { starting: _, ...done } = remembered(machine, server.id)
     switch (next) {
       case 'start':
+        await remember(machine, server.id, { ...done, starting: { starts: server.starts, reboots: server.reboots } })
         await start(server, seen, step)
-        await remember(machine, server.id, { starts: server.starts, reboots: server.reboots })
         return 'again'
       case 'restart':
         await destroy(domain)
@@ -137,9 +145,9 @@ export function serverRealiser(machine: Machine): Realiser<'server'> {
         await step('save', () => libvirt.domainManagedSave({ dom: domain }, { timeoutMs: 0 }))
         return 'again'
       case 'nothing':
-        // A stop or a reboot that was asked for twice, or that the guest did first: it is done all the same.
-        if (rebooting && server.power !== 'active')
-          await remember(machine, server.id, { ...remembered(machine, server.id), reboots: server.reboots })
+        // It is as it shall be: whatever start or reboot was ordered on the way is done, and must not come back when the guest goes off.
+        if (done.starts !== server.starts || done.reboots !== server.reboots)
+          await remember(machine, server.id, { starts: server.starts, reboots: server.reboots })
         return 'done'
       default:
         return 'done'
@@ -147,11 +155,12 @@ export function serverRealiser(machine: Machine): Realiser<'server'> {
   }
 
   const observe = (server: ServerDocument, seen: Seen, next: Step): ServerObservation => {
+    const { starting: _, ...done } = remembered(machine, server.id)
     const power = next === 'crashed' ? 'crashed' : seen.power === 'off' ? 'stopped' : seen.power === 'saved' ? 'suspended' : seen.power
     return {
       power,
       ...(power === 'stopped' && { reason: next === 'leave off' ? 'guest' : 'ordered' }),
-      ...remembered(machine, server.id),
+      ...done,
     }
   }
 
@@ -159,11 +168,14 @@ export function serverRealiser(machine: Machine): Realiser<'server'> {
     kind: 'server',
 
     async ensure(server): Promise<Outcome> {
+      if (!isId(server.id)) throw new Final(`'${server.id}' is not the id of a server.`)
       const timeline = startTimeline()
       await fs.promises.mkdir(path.join(serversFolder(machine), server.id), { recursive: true, mode: 0o755 })
       // Each turn looks anew; a handful is enough for the longest way (restart = off, define, start).
       for (let turn = 0; turn < 8; turn++) {
         const seen = await see(server.id)
+        const { starting } = remembered(machine, server.id)
+        if (starting && (seen.power === 'running' || seen.power === 'paused')) await remember(machine, server.id, starting)
         const next = nextStep(server, seen, remembered(machine, server.id))
         if (next !== 'nothing' && next !== 'leave off') log.info({ server: server.id, step: next, power: seen.power }, 'server: a step')
         const result = await take(server, next, seen, timeline.step)
@@ -177,8 +189,9 @@ export function serverRealiser(machine: Machine): Realiser<'server'> {
     },
 
     async remove(id) {
+      if (!isId(id)) return // nothing was ever made under such a name
       forget(id)
-      const domain = await libvirt.findDomain(id)
+      const { domain } = await see(id)
       if (domain) {
         await destroy(domain)
         await libvirt
@@ -197,7 +210,7 @@ export function serverRealiser(machine: Machine): Realiser<'server'> {
     async existing() {
       const domains = (await libvirt.listDomains()).flatMap((domain) => serverIdOf(tag, domain.name) ?? [])
       const folders = fs.existsSync(serversFolder(machine)) ? await fs.promises.readdir(serversFolder(machine)) : []
-      return [...new Set([...domains, ...folders])]
+      return [...new Set([...domains, ...folders])].filter(isId)
     },
 
     async watch(heard) {

@@ -1,4 +1,4 @@
-// Passwords: argon2id with the smallest cost that OWASP's Password Storage Cheat Sheet names (19 MiB, 2 passes, 1 lane; about 30 ms of
+// Passwords: argon2id with the smallest cost that OWASP's Password Storage Cheat Sheet names (19 MiB, 2 passes, 1 lane; 30 to 50 ms of
 // one core). Dearer would let a handful of sign-ins starve a small controller, cheaper would fall below what is held to be safe.
 import { argon2, randomBytes, timingSafeEqual } from 'node:crypto'
 import { availableParallelism } from 'node:os'

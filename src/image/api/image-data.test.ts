@@ -91,9 +91,15 @@ describe('image data', () => {
     assert.deepEqual([text.status, /content is text/.test(text.message)], [400, true])
     const large = await put(id, Buffer.alloc(2 ** 21))
     assert.deepEqual([large.status, /WISP_MAX_IMAGE_GB/.test(large.message)], [413, true])
-    const short = await api('PUT', `/images/${id}/file`, { payload: Buffer.from('x'), headers: { ...octets, 'x-openstack-image-size': '10' } })
+    const short = await api('PUT', `/images/${id}/file`, {
+      payload: Buffer.from('x'),
+      headers: { ...octets, 'x-openstack-image-size': '10' },
+    })
     assert.equal(short.status, 400)
-    assert.equal((await api('PUT', `/images/${id}/file`, { payload: Buffer.from('x'), headers: { 'content-type': 'text/plain' } })).status, 415)
+    assert.equal(
+      (await api('PUT', `/images/${id}/file`, { payload: Buffer.from('x'), headers: { 'content-type': 'text/plain' } })).status,
+      415,
+    )
     const { body } = await api('GET', `/images/${id}`)
     assert.deepEqual([body.status, body.size, body.checksum], ['queued', null, null])
     assert.deepEqual(files(), [])
@@ -181,7 +187,12 @@ describe('image data', () => {
     const id = await create()
     await put(id, Buffer.from('bits'))
     assert.equal((await api('DELETE', `/images/${id}`)).status, 204)
-    const due = await db.read.selectFrom('work.due').select('key').where('kind', '=', 'image-data').where('at', '<=', sql<Date>`now()`).execute()
+    const due = await db.read
+      .selectFrom('work.due')
+      .select('key')
+      .where('kind', '=', 'image-data')
+      .where('at', '<=', sql<Date>`now()`)
+      .execute()
     assert.equal(due.length, 1)
     assert.equal(files().length, 1)
     for (let i = 0; i < 2; i++) assert.equal(await db.write((tx) => handlers(config)['image-data']!(tx, due[0]!.key)), null)

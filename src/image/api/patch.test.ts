@@ -93,7 +93,10 @@ describe('PATCH of an image', () => {
   }
 
   it('lets formats change while nothing is uploaded, and an administrator give the image away', () => {
-    assert.equal(change([{ op: 'replace', path: '/disk_format', value: 'qcow2' }], { on: { ...image, status: 'queued' } }).disk_format, 'qcow2')
+    assert.equal(
+      change([{ op: 'replace', path: '/disk_format', value: 'qcow2' }], { on: { ...image, status: 'queued' } }).disk_format,
+      'qcow2',
+    )
     assert.equal(change([{ op: 'replace', path: '/owner', value: 'p2' }], { admin: true }).owner, 'p2')
   })
 })

@@ -4,8 +4,8 @@ import os from 'node:os'
 import path from 'node:path'
 import type { TestContext } from 'node:test'
 import { testDatabase } from '../../database/testing.ts'
-import { type AskOptions, fakeApi, member } from '../../http/testing.ts'
 import type { Method } from '../../http/table.ts'
+import { type AskOptions, fakeApi, member } from '../../http/testing.ts'
 import type { Who } from '../../http/who.ts'
 import { image } from '../service.ts'
 
@@ -36,7 +36,11 @@ export async function imageApi(context: TestContext, maxImageSize = 1) {
   })
   const api = async (method: Method, url: string, options: AskOptions = {}) => {
     const answer = await ask(method, `/image/v2${url}`, { who: owner, ...options })
-    return { ...answer, body: (answer.body ?? {}) as Answer, message: (answer.body as { error?: { message: string } })?.error?.message ?? '' }
+    return {
+      ...answer,
+      body: (answer.body ?? {}) as Answer,
+      message: (answer.body as { error?: { message: string } })?.error?.message ?? '',
+    }
   }
   const create = async (more: object = {}, who = owner): Promise<string> => {
     const payload = { name: 'one', disk_format: 'raw', container_format: 'bare', ...more }

@@ -4,7 +4,7 @@ import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { after, describe, it } from 'node:test'
-import { HEAD, formatOf, inspect } from './formats.ts'
+import { formatOf, HEAD, inspect } from './formats.ts'
 
 const bare = (disk_format: string) => ({ disk_format, container_format: 'bare' })
 
@@ -108,10 +108,7 @@ describe('images that qemu-img made', { skip: none && 'qemu-img is not installed
 
   it('are refused where they need other files', () => {
     make('base.qcow2', '-f', 'qcow2')
-    assert.throws(
-      () => inspect(make('over.qcow2', '-f', 'qcow2', '-b', 'base.qcow2', '-F', 'qcow2'), bare('qcow2')),
-      /backing file/,
-    )
+    assert.throws(() => inspect(make('over.qcow2', '-f', 'qcow2', '-b', 'base.qcow2', '-F', 'qcow2'), bare('qcow2')), /backing file/)
     assert.throws(() => inspect(make('e.qcow2', '-f', 'qcow2', '-o', `data_file=${folder}/e.raw`), bare('qcow2')), /external file/)
     assert.throws(() => inspect(make('f.vmdk', '-f', 'vmdk', '-o', 'subformat=monolithicFlat'), bare('vmdk')), /vmdk descriptor/)
     assert.throws(() => inspect(make('g.qcow2', '-f', 'qcow2'), bare('raw')), /content is qcow2/)

@@ -10,6 +10,9 @@ import { type Declared, HEAD, inspect, isBare } from './formats.ts'
 
 export type Store = Pick<Config, 'home' | 'maxImageSize'>
 
+/** Bytes that are written at once: few calls, and little memory for each upload. */
+const BATCH = 1024 * 1024
+
 const folderOf = ({ home }: Pick<Config, 'home'>) => path.join(home, 'images')
 const partOf = (store: Pick<Config, 'home'>, upload: string) => path.join(folderOf(store), `${upload}.part`)
 export const dataFile = (store: Pick<Config, 'home'>, upload: string) => path.join(folderOf(store), `${upload}.data`)
@@ -67,8 +70,18 @@ async function write(file: FileHandle, data: Readable, declared: Declared, limit
     head.length = 0
     seen = true
   }
-  // One chunk is hashed while the one before it is written; the next is not read before that, so memory never holds more than three.
-  let writing: Promise<void> = Promise.resolve()
+  // One buffer fills while the other is written; the stream is not read on before that, so an upload never takes more memory than these.
+  let filling = Buffer.allocUnsafe(BATCH)
+  let other = Buffer.allocUnsafe(BATCH)
+  let filled = 0
+  let writing: Promise<unknown> = Promise.resolve()
+  const flush = async () => {
+    await writing
+    writing = writeAll(file, filling.subarray(0, filled))
+    writing.catch(() => {}) // told to whoever awaits it next
+    ;[filling, other] = [other, filling]
+    filled = 0
+  }
   try {
     for await (const chunk of data.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
       size += chunk.length
@@ -79,10 +92,14 @@ async function write(file: FileHandle, data: Readable, declared: Declared, limit
       }
       md5.update(chunk)
       sha512.update(chunk)
-      await writing
-      writing = file.appendFile(chunk)
-      writing.catch(() => {}) // told to whoever awaits it next
+      for (let at = 0; at < chunk.length; ) {
+        const copied = chunk.copy(filling, filled, at)
+        at += copied
+        filled += copied
+        if (filled === BATCH) await flush()
+      }
     }
+    await flush()
   } finally {
     await writing
   }
@@ -94,6 +111,10 @@ async function write(file: FileHandle, data: Readable, declared: Declared, limit
     os_hash_algo: 'sha512',
     os_hash_value: sha512.digest('hex'),
   }
+}
+
+async function writeAll(file: FileHandle, bytes: Buffer): Promise<void> {
+  for (let at = 0; at < bytes.length; ) at += (await file.write(bytes, at)).bytesWritten
 }
 
 const overLimit = (limit: number) =>

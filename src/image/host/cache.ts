@@ -24,22 +24,24 @@ const underway = new Map<string, Promise<CachedImage>>()
 
 /** Brings the image here unless it is here. Servers that want the same one wait for the same download. */
 export function cachedImage(machine: Machine, image: ServerDocument['image']): Promise<CachedImage> {
-  const known = underway.get(image.hash)
+  // The same bits are another thing when they are said to be of another format.
+  const key = `${image.hash} ${image.disk_format}`
+  const known = underway.get(key)
   if (known) return known
-  const fetching = bring(machine, image).finally(() => underway.delete(image.hash))
-  underway.set(image.hash, fetching)
+  const fetching = bring(machine, image).finally(() => underway.delete(key))
+  underway.set(key, fetching)
   return fetching
 }
 
 async function bring(machine: Machine, image: ServerDocument['image']): Promise<CachedImage> {
   if (!/^[0-9a-f]{32,128}$/.test(image.hash)) throw new Final(`Image ${image.id} has no checksum, so its bits cannot be trusted.`)
-  if (!direct.includes(image.disk_format) && !converted[image.disk_format])
+  if (!direct.includes(image.disk_format) && !Object.hasOwn(converted, image.disk_format))
     throw new Final(
       `A server cannot boot from an image of disk format '${image.disk_format}'. Convert it to qcow2 or raw and upload it again.`,
     )
   const folder = path.join(machine.config.home, 'images-cache')
   const format = image.disk_format === 'raw' ? 'raw' : 'qcow2'
-  const file = path.join(folder, `${image.hash}.${format}`)
+  const file = path.join(folder, `${image.hash}.${converted[image.disk_format] ? `${image.disk_format}.` : ''}${format}`)
   await ensureFolder(folder)
   if (!fs.existsSync(file)) {
     await download(machine, image, file)
@@ -50,7 +52,7 @@ async function bring(machine: Machine, image: ServerDocument['image']): Promise<
 
 async function download(machine: Machine, image: ServerDocument['image'], file: string): Promise<void> {
   const part = partPath(file)
-  const { status, body } = await machine.fetch(`/wire/v1/images/${image.id}/data`)
+  const { status, body } = await machine.fetch(`/wire/v1/images/${encodeURIComponent(image.id)}/data`)
   if (status !== 200) {
     body.resume()
     if (status === 404) throw new Final(`Image ${image.id} is no longer there. Choose another image.`)
@@ -80,5 +82,16 @@ async function download(machine: Machine, image: ServerDocument['image'], file: 
 
 async function virtualSize(file: string, format: string): Promise<number> {
   const { stdout } = await run(['qemu-img', 'info', '-U', '-f', format, '--output=json', file], { doing: 'read the size of an image' })
-  return (JSON.parse(stdout) as { 'virtual-size': number })['virtual-size']
+  const info = JSON.parse(stdout) as Info
+  // Control refuses such images; a guest that got one in all the same could read any file of this host.
+  if (info['backing-filename'] !== undefined || info['full-backing-filename'] !== undefined || info['format-specific']?.data?.['data-file'])
+    throw new Final('The image refers to another file, which no image may. Convert it (qemu-img convert) and upload it again.')
+  return info['virtual-size']
+}
+
+interface Info {
+  'virtual-size': number
+  'backing-filename'?: string
+  'full-backing-filename'?: string
+  'format-specific'?: { data?: { 'data-file'?: string } }
 }

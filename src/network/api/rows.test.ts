@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { network } from '../service.ts'
 import { checkRows } from '../../http/coverage.ts'
+import { network } from '../service.ts'
 import { addHost, type TestApi, testApi } from '../testing.ts'
 
 /** What JSON brings, for tests that look into it. */

@@ -109,7 +109,11 @@ test('documents come in the order in which a host makes them true, newer than wh
 test('a host that cannot carry a network is told why', () => {
   assert.equal(cannotCarry(network, around, 'h'), null)
   assert.match(cannotCarry(network, { ...around, tunnel: null }, 'h')!, /no tunnel address/)
-  assert.equal(cannotCarry({ ...network, tunnels: [], untunneled: ['h'] }, { ...around, tunnel: null }, 'h'), null, 'alone it needs no tunnel')
+  assert.equal(
+    cannotCarry({ ...network, tunnels: [], untunneled: ['h'] }, { ...around, tunnel: null }, 'h'),
+    null,
+    'alone it needs no tunnel',
+  )
   assert.match(cannotCarry({ ...network, untunneled: ['other'] }, around, 'h')!, /host other carries it already/)
   const flat = { network_type: 'flat' as const, physical_network: 'physnet1', tunnels: [], untunneled: [] }
   assert.match(cannotCarry(flat, around, 'h')!, /physical network 'physnet1'/)

@@ -177,12 +177,19 @@ test('requests that cannot be met are refused in the words of Nova', async () =>
   await assert.rejects(request(server(), [{ network_id: network }]), status(400, /could not be found/))
 })
 
-test('a host without a tunnel address cannot carry a vxlan network', async () => {
-  await cloud()
-  const host = await addHost(db.read, crypto.randomUUID(), null)
-  const server = crypto.randomUUID()
-  await request(server)
-  await assert.rejects(bind(server, host), status(409, /no tunnel address/))
+test('a host without a tunnel address carries a vxlan network alone or not at all', async () => {
+  const { hosts } = await cloud()
+  const lonely = await addHost(db.read, crypto.randomUUID(), null)
+  const [one, two, three] = [crypto.randomUUID(), crypto.randomUUID(), crypto.randomUUID()]
+  for (const server of [one, two, three]) await request(server)
+  await bind(one, lonely)
+  await bind(two, lonely)
+  await assert.rejects(bind(three, hosts[0]!), status(409, /has no tunnel address/))
+  await release(one)
+  await release(two)
+  await bind(three, hosts[0]!)
+  await request(one)
+  await assert.rejects(bind(one, lonely), status(409, /no tunnel address/))
 })
 
 test('changes of rules, members and addresses reach the hosts that need them', async () => {

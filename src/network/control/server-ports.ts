@@ -203,16 +203,14 @@ export async function bindPorts(tx: Tx, serverId: string, host: { id: string; na
   }))
   const around = await readAround(tx, host.id, secured)
   const intents = documentsFor(rows, around, host.name)
-  if (around.elsewhere || intents.length > rows.length) await lookAgain(tx, host.id, around, rows)
+  if (around.elsewhere || intents.length > rows.length) await lookAgain(tx, around, rows)
   for (const { id, project_id } of rows) hintChanged(tx, 'port', id, project_id)
   return intents
 }
 
 /** What the host gets for the first time may change elsewhere before this transaction commits, and others must know of the host: looks afterwards find both. */
-async function lookAgain(tx: Tx, hostId: string, { networks, groups, members, elsewhere }: Around, ports: PortSource[]): Promise<void> {
+async function lookAgain(tx: Tx, { networks, groups, members, elsewhere }: Around, ports: PortSource[]): Promise<void> {
   const ids = (objects: { id: string }[]) => objects.map(({ id }) => id)
-  // The due rows come last: a handler that holds one of them could be waiting for this host's row, which the caller's `intend` will want.
-  await tx.selectFrom('wire.host').select('id').where('id', '=', hostId).forNoKeyUpdate().execute()
   await pokeAll(tx, 'network', ids(networks))
   await pokeAll(tx, 'security-group', ids(groups))
   await membersChanged(tx, ids(members))

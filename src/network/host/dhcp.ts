@@ -1,21 +1,21 @@
 // DHCP and the way to metadata for the ports of a network on this host: a namespace with the network's DHCP address, a dnsmasq that
-// knows these ports and no others, and an haproxy that hands 169.254.169.254 to this host's metadata service. Both outlive the agent.
+// knows these ports and no others, and an haproxy that hands 169.254.169.254 to this host's metadata service. Both outlive the agent. They run
+// as nobody and own none of their files: what a guest does to one of them must not become root's doing.
 import { createHash } from 'node:crypto'
 import fs from 'node:fs'
 import path from 'node:path'
 import ipaddr from 'ipaddr.js'
 import { ensureFolder, removeInside, writeFileAtomic } from '../../agent/files.ts'
 import type { Machine } from '../../agent/machine.ts'
-import { ensureAddresses, ensureNamespace, removeNamespace } from '../../agent/namespaces.ts'
+import { ensureAddresses, ensureNamespace, namespaces, removeNamespace } from '../../agent/namespaces.ts'
 import { ensureVeth, type Netlink, openNetlink, removeLink } from '../../agent/netlink.ts'
 import { run } from '../../agent/shell.ts'
 import type { NetworkDocument, PortDocument } from '../../wire/documents.ts'
+import { isId } from './check.ts'
 import { alias, bridgeName, dhcpName, namespaceName } from './names.ts'
 
 const metadataAddress = '169.254.169.254'
 const leaseSeconds = 86_400
-/** dnsmasq and haproxy run as nobody: they need nothing of the machine. */
-const nobody = 65_534
 
 const folderOf = ({ config }: Pick<Machine, 'config'>, networkId: string) => path.join(config.home, 'network', networkId)
 const v4 = (network: NetworkDocument) => network.subnets.filter((subnet) => subnet.ip_version === 4 && subnet.enable_dhcp)
@@ -42,20 +42,40 @@ export async function ensureDhcp(machine: Machine, net: Netlink, network: Networ
     inside.close()
   }
   await ensureFolder(folder)
-  fs.chownSync(folder, nobody, nobody)
   await ensureDnsmasq(machine, network, ports, namespace, folder)
   await ensureHaproxy(machine, network, namespace, folder)
 }
 
 export async function removeDhcp(machine: Pick<Machine, 'config' | 'tag'>, net: Netlink, networkId: string): Promise<void> {
   const folder = folderOf(machine, networkId)
-  for (const program of ['dnsmasq', 'haproxy']) await end(folder, program)
+  for (const program of ['dnsmasq', 'haproxy'] as const) await end(folder, program)
   await removeLink(net, dhcpName(machine.tag, networkId))
   await removeNamespace(namespaceName(machine.tag, networkId))
   if (fs.existsSync(folder)) await removeInside(path.join(machine.config.home, 'network'), folder)
 }
 
-/** What dnsmasq reads. Pure. The hosts file may change at any time (SIGHUP); a change of the other two wants a new process. */
+/** The networks of which this machine has a namespace or files: also those whose bridge a reboot took away. */
+export async function servedNetworks({ config, tag }: Machine): Promise<string[]> {
+  const folder = path.join(config.home, 'network')
+  const begin = namespaceName(tag, '')
+  const named = (await namespaces()).flatMap((name) => (name.startsWith(begin) ? name.slice(begin.length) : []))
+  return [...named, ...(fs.existsSync(folder) ? await fs.promises.readdir(folder) : [])].filter(isId)
+}
+
+/** The labels of a host name; whoever named the server otherwise gets a name made from the address. */
+const hostname = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/i
+/** dnsmasq's names for options, and what it may be given as a value: one line of printable ASCII, of which `#` would begin a comment. */
+const optionName = /^[a-z][a-z0-9-]{0,40}$/
+const optionValue = /^[!"$-~ ]{0,255}$/
+
+/** The option as dnsmasq wants it; null for one that it does not take. (What it takes less of than we do it logs and leaves out.) */
+function optionOf(name: string, value: string): string | null {
+  if (!optionValue.test(value)) return null
+  if (/^\d{1,3}$/.test(name)) return Number(name) >= 1 && Number(name) <= 254 ? `${Number(name)},${value}` : null
+  return optionName.test(name) ? `option:${name},${value}` : null
+}
+
+/** What dnsmasq reads; the documents must have passed ./check.ts. Pure. The hosts file may change at any time (SIGHUP); a change of the other two wants a new process. */
 export function dnsmasqFiles(
   network: NetworkDocument,
   ports: PortDocument[],
@@ -96,26 +116,35 @@ export function dnsmasqFiles(
       ...(gateway ? [['0.0.0.0/0', gateway]] : []),
     ]
     const dns = subnet.dns_nameservers.filter((server) => !server.includes(':'))
+    // As Neutron has it: 0.0.0.0 = no name server at all (which to dnsmasq would mean itself).
+    const none = dns.length === 1 && dns[0] === '0.0.0.0'
     return [
       gateway ? `${name},option:router,${gateway}` : `${name},option:router`,
       ...(statics.length > 0 ? [`${name},option:classless-static-route,${statics.flat().join(',')}`] : []),
-      ...(dns.length > 0 ? [`${name},option:dns-server,${dns.join(',')}`] : own ? [`${name},option:dns-server,${own}`] : []),
+      ...(none
+        ? [`${name},option:dns-server`]
+        : dns.length > 0
+          ? [`${name},option:dns-server,${dns.join(',')}`]
+          : own
+            ? [`${name},option:dns-server,${own}`]
+            : []),
     ]
   })
   const entries = ports.flatMap((port) =>
     port.ips
       .filter(({ ip }) => !ip.includes(':'))
-      .map(({ ip }) => ({ port, ip, name: port.hostname || `host-${ip.replaceAll('.', '-')}` })),
+      .map(({ ip }) => ({ port, ip, name: hostname.test(port.hostname) ? port.hostname : `host-${ip.replaceAll('.', '-')}` })),
   )
   const hosts = entries.map(
     ({ port, ip, name }) => `${port.mac},${port.extra_dhcp_opts.length > 0 ? `set:port-${port.id},` : ''}${name}.novalocal,${ip}`,
   )
   for (const port of ports)
-    for (const { opt_name, opt_value, ip_version } of port.extra_dhcp_opts)
-      if (ip_version === 4 && opt_value)
-        options.push(`tag:port-${port.id},${/^\d+$/.test(opt_name) ? opt_name : `option:${opt_name}`},${opt_value}`)
+    for (const { opt_name, opt_value, ip_version } of port.extra_dhcp_opts) {
+      const option = ip_version === 4 && opt_value ? optionOf(opt_name, opt_value) : null
+      if (option) options.push(`tag:port-${port.id},${option}`)
+    }
   const names = entries.map(({ ip, name }) => `${ip} ${name}.novalocal ${name}`)
-  const text = (lines: string[]) => lines.map((line) => `${line.replaceAll(/[\r\n]/g, '')}\n`).join('')
+  const text = (lines: string[]) => lines.map((line) => `${line}\n`).join('')
   return { conf: text(conf), options: text(options), hosts: text(hosts.sort()), names: text(names.sort()) }
 }
 
@@ -142,13 +171,10 @@ async function ensureDnsmasq(
     pid = null
   }
   if (pid === null) {
-    if (stale !== null) {
-      fs.writeFileSync(`${folder}/leases`, stale)
-      fs.chownSync(`${folder}/leases`, nobody, nobody)
-    }
+    if (stale !== null) await writeFileAtomic(`${folder}/leases`, stale)
     await run(['dnsmasq', `--conf-file=${folder}/dnsmasq.conf`], { netns: namespace, doing: `start DHCP for network ${network.id}` })
     machine.log.info({ network: network.id }, 'network: dnsmasq started')
-  } else if (read.includes(true)) process.kill(pid, 'SIGHUP')
+  } else if (read.includes(true)) signal(pid, 'SIGHUP')
 }
 
 /** The lease file without leases of addresses that now belong to another MAC, which dnsmasq would refuse to it; null = all leases are good. */
@@ -186,6 +212,8 @@ listen metadata
   http-request set-header X-Wisp-Network ${network.id}
   server wisp unix@${machine.metadataSocket}
 `
+  if (/[\s"'\\#$]/.test(folder + machine.metadataSocket))
+    throw new Error(`The data directory ${machine.config.home} has a character in its name that haproxy's settings cannot carry. Move it.`)
   const changed = await put(`${folder}/haproxy.cfg`, conf)
   if (changed) await end(folder, 'haproxy')
   if (running(folder, 'haproxy') !== null) return
@@ -199,8 +227,19 @@ async function put(file: string, content: string): Promise<boolean> {
   return true
 }
 
+type Program = 'dnsmasq' | 'haproxy'
+
+/** It may have ended a moment ago. */
+function signal(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+  }
+}
+
 /** The pid of the program that this folder's files belong to; null when it does not run (a pid that another program has got does not count). */
-function running(folder: string, program: 'dnsmasq' | 'haproxy' | string): number | null {
+function running(folder: string, program: Program): number | null {
   try {
     const pid = Number(fs.readFileSync(`${folder}/${program}.pid`, 'utf8').trim())
     return fs.readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(`${folder}/${program}.`) ? pid : null
@@ -209,11 +248,11 @@ function running(folder: string, program: 'dnsmasq' | 'haproxy' | string): numbe
   }
 }
 
-async function end(folder: string, program: string): Promise<void> {
+async function end(folder: string, program: Program): Promise<void> {
   const pid = running(folder, program)
   if (pid === null) return
-  process.kill(pid, 'SIGTERM')
+  signal(pid, 'SIGTERM')
   for (let i = 0; i < 100 && running(folder, program) !== null; i++) await new Promise((go) => setTimeout(go, 20))
   const left = running(folder, program)
-  if (left !== null) process.kill(left, 'SIGKILL')
+  if (left !== null) signal(left, 'SIGKILL')
 }

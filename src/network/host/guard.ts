@@ -1,12 +1,14 @@
-// Keeps the kernel's rules equal to the documents of this host. However many objects change at once, the whole set is computed once and
-// loaded in one go; packets meet the old rules or the new ones, never none.
-
+// Keeps the kernel's rules equal to the documents of this host. However many objects change at once, the whole set is computed once, and
+// what differs from what was loaded before goes in by one transaction each; packets meet the old rules or the new ones, never none.
 import { deleteConnections, loadNftables, removeSet, replaceSet, restoreRules, savedRules, setNames } from '../../agent/iptables.ts'
 import type { Machine } from '../../agent/machine.ts'
 import { setSysctls } from '../../agent/namespaces.ts'
 import { CommandFailed, run } from '../../agent/shell.ts'
-import { addressSets, antiSpoofing, securityGroups, type Wanted } from './filter.ts'
-import { chainName, forwardChain, rawChain, zoneOf } from './names.ts'
+import { inTurns } from '../../agent/turns.ts'
+import type { PortDocument } from '../../wire/documents.ts'
+import { checkGroup, checkMembers, checkNetwork, checkPort, isId } from './check.ts'
+import { addressSets, antiSpoofing, type BridgeTable, bridgeText, type Chains, restoreText, securityGroups, type Wanted } from './filter.ts'
+import { bridgeTable, forwardChain, rawChain, zoneOf } from './names.ts'
 import { uplinkOf } from './network.ts'
 
 export interface Guard {
@@ -15,35 +17,45 @@ export interface Guard {
   stop(): Promise<void>
 }
 
-export async function startGuard(machine: Machine): Promise<Guard> {
-  const { tag } = machine
-  let prepared = false
-  let current: Promise<void> | null = null
-  let following: Promise<void> | null = null
-  const sets = new Map<string, string>()
-  const loaded = { bridge: '', v4: '', v6: '' }
+/** How often the jumps into our chains are looked for: a firewall that was restarted on this machine takes them away. */
+const auditEvery = 60_000
+
+const families = [4, 6] as const
+type Present = { [Table in keyof Chains]: Map<string, string[] | null> }
+
+export function startGuard(machine: Pick<Machine, 'tag' | 'config' | 'log' | 'tunnelIp' | 'wanted' | 'complete'>): Guard {
+  const { tag, log } = machine
+  let auditedAt = Number.NEGATIVE_INFINITY
+  let bridge: BridgeTable | null = null
+  let setsRead = false
+  const present: { 4: Present; 6: Present } = {
+    4: { raw: new Map(), filter: new Map() },
+    6: { raw: new Map(), filter: new Map() },
+  }
+  const sets = new Map<string, string | null>()
   let rulesOf = new Map<string, string>()
 
+  /** The documents that pass the check. One that does not must cost nobody else anything, and open nothing. */
   const wanted = (): Wanted => {
-    const networks = machine.wanted('network')
+    const networks = checked(machine.wanted('network'), checkNetwork)
     const uplinks = new Map<string, string>()
     for (const network of networks.values()) {
-      const uplink =
-        network.type === 'flat' && !machine.config.physicalNetworks[network.physical_network ?? ''] ? null : uplinkOf(machine, network)
+      const known = network.type === 'local' || network.type === 'vxlan' || machine.config.physicalNetworks[network.physical_network ?? '']
+      const uplink = known ? uplinkOf(machine, network) : null
       if (uplink) uplinks.set(network.id, uplink)
     }
     return {
       networks,
-      groups: machine.wanted('security-group'),
-      members: machine.wanted('group-members'),
-      ports: machine.wanted('port'),
+      groups: checked(machine.wanted('security-group'), checkGroup),
+      members: checked(machine.wanted('group-members'), checkMembers),
+      ports: checked(machine.wanted('port'), checkPort, shut),
       uplinks,
     }
   }
 
   /** What lets bridged packets meet iptables at all, and our chains be asked. */
-  const prepare = async () => {
-    if (prepared) return
+  const audit = async () => {
+    if (performance.now() - auditedAt < auditEvery) return
     await run(['modprobe', 'br_netfilter']).catch(() => undefined) // built in, or reported by the next line
     await setSysctls(null, { 'net/bridge/bridge-nf-call-iptables': 1, 'net/bridge/bridge-nf-call-ip6tables': 1 }).catch((error) => {
       throw new Error(
@@ -51,53 +63,72 @@ export async function startGuard(machine: Machine): Promise<Guard> {
         { cause: error },
       )
     })
-    for (const family of [4, 6] as const) {
-      const program = family === 4 ? 'iptables' : 'ip6tables'
-      const declared = `*raw\n:${rawChain(tag)} - [0:0]\nCOMMIT\n*filter\n:${forwardChain(tag)} - [0:0]\nCOMMIT\n`
-      const saved = await savedRules(null, { family })
-      if (!saved.includes(`:${forwardChain(tag)} `)) await restoreRules(null, declared, { family })
-      for (const [table, hook, chain] of [
-        ['raw', 'PREROUTING', rawChain(tag)],
-        ['filter', 'FORWARD', forwardChain(tag)],
-      ] as const) {
-        const check = await run([program, '-w', '-t', table, '-C', hook, '-j', chain]).catch((error) => error)
-        if (check instanceof CommandFailed) await run([program, '-w', '-t', table, '-I', hook, '-j', chain])
+    for (const family of families) await auditFamily(family)
+    if ((await run(['nft', 'list', 'table', 'bridge', bridgeTable(tag)]).catch(() => null)) === null) bridge = null
+    auditedAt = performance.now()
+  }
+
+  const auditFamily = async (family: 4 | 6) => {
+    const program = family === 4 ? 'iptables' : 'ip6tables'
+    const saved = await savedRules(null, { family })
+    const here = new Map([...saved.matchAll(/^\*(\S+)\n((?:[^*].*\n)*)/gm)].map(([, table, lines]) => [table!, lines!]))
+    for (const [table, hook, chain] of [
+      ['raw', 'PREROUTING', rawChain(tag)],
+      ['filter', 'FORWARD', forwardChain(tag)],
+    ] as const) {
+      const lines = here.get(table) ?? ''
+      const chains = [...lines.matchAll(new RegExp(`^:(wisp${tag}-\\S+)`, 'gm'))].map((match) => match[1]!)
+      // Of a chain that we have not loaded ourselves only the name is known.
+      const known = present[family][table]
+      present[family][table] = new Map(chains.map((name) => [name, known.get(name) ?? null]))
+      if (!chains.includes(chain)) {
+        await restoreRules(null, `*${table}\n:${chain} - [0:0]\nCOMMIT\n`, { family })
+        present[family][table].set(chain, null)
       }
+      const first = lines.split('\n').find((line) => line.startsWith(`-A ${hook} `))
+      if (first === `-A ${hook} -j ${chain}`) continue
+      const check = await run([program, '-w', '-t', table, '-C', hook, '-j', chain]).catch((error) => error)
+      if (check instanceof CommandFailed) await run([program, '-w', '-t', table, '-I', hook, '-j', chain])
     }
-    prepared = true
   }
 
   const load = async () => {
     await machine.complete
-    await prepare()
+    await audit()
     const now = wanted()
-    const bridge = antiSpoofing(tag, now)
-    if (bridge !== loaded.bridge) {
-      await loadNftables(null, bridge, { doing: 'load the rules against spoofing' })
-      loaded.bridge = bridge
+    const table = antiSpoofing(tag, now)
+    const bridgeChange = bridgeText(tag, table, bridge)
+    if (bridgeChange !== '') {
+      bridge = null // if this fails, the next try replaces all of it
+      await loadNftables(null, bridgeChange, { doing: 'load the rules against spoofing' })
     }
+    bridge = table
+    if (!setsRead) for (const name of await setNames(null)) if (name.startsWith(`wisp${tag}-`)) sets.set(name, null)
+    setsRead = true
     // Sets come before the rules that name them and go after the rules that named them.
     const wantedSets = addressSets(tag, now)
     for (const set of wantedSets) {
       const content = `${set.type} ${[...set.members].sort().join(' ')}`
       if (sets.get(set.name) === content) continue
+      sets.set(set.name, null)
       await replaceSet(null, set)
       sets.set(set.name, content)
     }
-    for (const family of [4, 6] as const) {
-      const mine = await savedRules(null, { family, table: 'filter' })
-      const chains = [...mine.matchAll(new RegExp(`^:(wisp${tag}-[io]-\\S+)`, 'gm'))].map((match) => match[1]!)
-      const used = new Set([...now.ports.keys()].flatMap((id) => [chainName(tag, 'i', id), chainName(tag, 'o', id)]))
-      const stale = chains.filter((chain) => !used.has(chain))
-      const text = securityGroups(tag, now, family, stale)
-      const key = family === 4 ? 'v4' : 'v6'
-      if (text === loaded[key] && chains.length === used.size) continue
-      await restoreRules(null, text, { family, doing: 'load the security groups' })
-      loaded[key] = text
+    for (const family of families) {
+      const chains = securityGroups(tag, now, family)
+      const text = restoreText(chains, present[family])
+      if (text === '') continue
+      try {
+        await restoreRules(null, text, { family, doing: 'load the security groups' })
+      } catch (error) {
+        auditedAt = Number.NEGATIVE_INFINITY // perhaps someone else changed them: the next try looks first
+        throw error
+      }
+      present[family] = chains
     }
     const names = new Set(wantedSets.map((set) => set.name))
-    for (const name of await setNames(null))
-      if (name.startsWith(`wisp${tag}-`) && !names.has(name)) {
+    for (const name of [...sets.keys()])
+      if (!names.has(name)) {
         await removeSet(null, name)
         sets.delete(name)
       }
@@ -124,28 +155,46 @@ export async function startGuard(machine: Machine): Promise<Guard> {
     rulesOf = rules
   }
 
+  const turns = inTurns(load)
+  const watch = setInterval(() => {
+    turns.ask().catch((error) => log.error({ err: error }, 'network: the rules cannot be looked at; trying again'))
+  }, auditEvery)
+  watch.unref()
   return {
-    apply() {
-      // A load under way may have looked too early; one more, shared by all who ask meanwhile, will see what they saw.
-      if (!current) {
-        current = load().finally(() => {
-          current = null
-        })
-        return current
-      }
-      following ??= current
-        .catch(() => undefined)
-        .then(() => {
-          following = null
-          current = load().finally(() => {
-            current = null
-          })
-          return current
-        })
-      return following
-    },
+    apply: () => turns.ask(),
     async stop() {
-      await (following ?? current)?.catch(() => undefined)
+      clearInterval(watch)
+      await turns.idle()
     },
   }
 }
+
+/** Those that pass; of the others what `instead` makes of them. */
+function checked<D extends { id: string }>(
+  documents: Map<string, D>,
+  check: (document: D) => void,
+  instead?: (document: D) => D,
+): Map<string, D> {
+  const good = new Map<string, D>()
+  for (const [id, document] of documents) {
+    try {
+      check(document)
+      good.set(id, document)
+    } catch {
+      // Its own realiser says what is wrong with it.
+      if (instead && isId(document.id)) good.set(id, instead(document))
+    }
+  }
+  return good
+}
+
+/** A port that may neither send nor receive: it may have been plugged by an earlier document. */
+const shut = (port: PortDocument): PortDocument => ({
+  ...port,
+  network_id: isId(port.network_id) ? port.network_id : port.id,
+  mac: '00:00:00:00:00:00',
+  ips: [],
+  allowed_address_pairs: [],
+  security_groups: [],
+  port_security_enabled: true,
+})

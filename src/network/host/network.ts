@@ -21,14 +21,14 @@ import { alias, bridgeName, idOf, vlanName, vxlanName } from './names.ts'
 const everyone = '00:00:00:00:00:00'
 
 /** The interface by which the network leaves this host; null for none. */
-export function uplinkOf(machine: Machine, network: NetworkDocument): string | null {
+export function uplinkOf(machine: Pick<Machine, 'tag' | 'config' | 'tunnelIp'>, network: NetworkDocument): string | null {
   if (network.type === 'local' || (network.type === 'vxlan' && machine.tunnelIp === null)) return null
   if (network.type === 'vxlan') return vxlanName(machine.tag, network.id)
   if (network.type === 'vlan') return vlanName(machine.tag, network.id)
   return physicalInterface(machine, network)
 }
 
-function physicalInterface({ config }: Machine, network: NetworkDocument): string {
+function physicalInterface({ config }: Pick<Machine, 'config'>, network: NetworkDocument): string {
   const found = config.physicalNetworks[network.physical_network ?? '']
   if (!found)
     throw new Final(
@@ -58,8 +58,12 @@ export async function ensureNetwork(machine: Machine, net: Netlink, network: Net
       await net.ip(['link', 'add', 'link', parent, 'name', uplink, 'type', 'vlan', 'id', String(network.segmentation_id)])
     await ensureSettings(net, uplink, { master: bridge, mtu: network.mtu })
   } else if (network.type === 'flat' && uplink) {
-    if (!(await findLink(net, uplink)))
-      throw new Error(`The interface ${uplink} of physical network '${network.physical_network}' does not exist.`)
+    const found = await findLink(net, uplink)
+    if (!found) throw new Error(`The interface ${uplink} of physical network '${network.physical_network}' does not exist.`)
+    if (found.master !== null && found.master !== bridge)
+      throw new Final(
+        `The interface ${uplink} of physical network '${network.physical_network}' is a port of ${found.master} already. Take it out of there, or name another interface.`,
+      )
     await ensureSettings(net, uplink, { master: bridge, hostIpv6: true })
   }
 }

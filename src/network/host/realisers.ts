@@ -1,10 +1,12 @@
 // The network room's side of a host: which document makes what. Networks first, then groups, then ports; what a port may send and receive
 // is loaded into the kernel before the port is plugged, so no guest is ever unguarded for a moment.
 import type { Machine } from '../../agent/machine.ts'
-import { ensureTap, links, openNetlink, removeLink, setMaster } from '../../agent/netlink.ts'
-import type { Realiser } from '../../agent/realise.ts'
-import type { PortDocument } from '../../wire/documents.ts'
-import { ensureDhcp, removeDhcp } from './dhcp.ts'
+import { ensureTap, findLink, links, openNetlink, removeLink, setMaster } from '../../agent/netlink.ts'
+import { Final, type Realiser } from '../../agent/realise.ts'
+import { inTurns } from '../../agent/turns.ts'
+import type { DocumentOf, PortDocument } from '../../wire/documents.ts'
+import { checkGroup, checkMembers, checkNetwork, checkPort, isId } from './check.ts'
+import { ensureDhcp, removeDhcp, servedNetworks } from './dhcp.ts'
 import { startGuard } from './guard.ts'
 import { alias, bridgeName, idOf, tapName } from './names.ts'
 import { ensureNetwork, existingNetworks, removeNetwork } from './network.ts'
@@ -22,47 +24,53 @@ export interface NetworkDoors {
 export async function networkRealisers(machine: Machine): Promise<NetworkDoors> {
   const { tag } = machine
   const net = openNetlink(null)
-  const guard = await startGuard(machine)
-  const dhcpTurns = new Map<string, Promise<void>>()
+  const guard = startGuard(machine)
+  const dhcpTurns = new Map<string, ReturnType<typeof inTurns>>()
+  /** The network of each port that is here: when the port goes, DHCP there must forget it. */
+  const networkOf = new Map<string, string>()
 
   const portsOf = (networkId: string): PortDocument[] =>
-    [...machine.wanted('port').values()].filter((port) => port.network_id === networkId)
+    [...machine.wanted('port').values()].filter((port) => port.network_id === networkId && passes(port))
 
-  /** DHCP of a network as its documents now say; one at a time for each network, the last one sees the newest documents. */
+  /** DHCP of a network as its documents now say: however many ports come at once, it is made anew once or twice. */
   const serveDhcp = (networkId: string): Promise<void> => {
-    const turn = (dhcpTurns.get(networkId) ?? Promise.resolve())
-      .catch(() => undefined)
-      .then(async () => {
+    const turns =
+      dhcpTurns.get(networkId) ??
+      inTurns(async () => {
         await machine.complete
         const network = machine.wanted('network').get(networkId)
-        if (network) await ensureDhcp(machine, net, network, portsOf(networkId))
+        if (!network) return
+        checkNetwork(network)
+        await ensureDhcp(machine, net, network, portsOf(networkId))
       })
-    dhcpTurns.set(networkId, turn)
-    return turn
+    dhcpTurns.set(networkId, turns)
+    return turns.ask()
   }
 
   const network: Realiser<'network'> = {
     kind: 'network',
     async ensure(document) {
+      checkNetwork(document)
       await ensureNetwork(machine, net, document)
-      await serveDhcp(document.id)
-      await guard.apply()
+      await Promise.all([serveDhcp(document.id), guard.apply()])
       return { state: 'ready' }
     },
     async remove(id) {
-      await (dhcpTurns.get(id) ?? Promise.resolve()).catch(() => undefined)
+      if (!isId(id)) return // nothing was ever made under such a name
+      await dhcpTurns.get(id)?.idle()
       dhcpTurns.delete(id)
       await removeDhcp(machine, net, id)
       await removeNetwork(machine, net, id)
       await guard.apply()
     },
-    existing: () => existingNetworks(machine, net),
+    existing: async () => [...new Set([...(await existingNetworks(machine, net)), ...(await servedNetworks(machine))])],
   }
 
   // Groups have no object of their own on a host: they are what the rules of its ports are made from.
-  const ruled = <K extends 'security-group' | 'group-members'>(kind: K): Realiser<K> => ({
+  const ruled = <K extends 'security-group' | 'group-members'>(kind: K, check: (document: DocumentOf[K]) => void): Realiser<K> => ({
     kind,
-    async ensure() {
+    async ensure(document) {
+      check(document)
       await guard.apply()
       return { state: 'ready' }
     },
@@ -73,25 +81,48 @@ export async function networkRealisers(machine: Machine): Promise<NetworkDoors> 
   const port: Realiser<'port'> = {
     kind: 'port',
     async ensure(document) {
+      checkPort(document)
       const tap = tapName(tag, document.id)
-      await ensureTap(net, { name: tap, alias: alias(tag, 'port', document.id), mtu: document.mtu, up: undefined })
+      const mark = alias(tag, 'port', document.id)
+      const found = await findLink(net, tap)
+      if (found && found.alias !== '' && found.alias !== mark)
+        throw new Final(`The interface ${tap} belongs to something else (${found.alias}).`)
+      networkOf.set(document.id, document.network_id)
+      await ensureTap(net, { name: tap, alias: mark, mtu: document.mtu, up: undefined })
       await Promise.all([guard.apply(), serveDhcp(document.network_id)])
       await setMaster(net, tap, bridgeName(tag, document.network_id))
       await ensureTap(net, { name: tap, up: document.admin_state_up })
       return { state: 'ready' }
     },
     async remove(id) {
+      if (!isId(id)) return
       await removeLink(net, tapName(tag, id))
-      await guard.apply()
+      const networkId = networkOf.get(id)
+      networkOf.delete(id)
+      await Promise.all([guard.apply(), networkId === undefined ? undefined : serveDhcp(networkId)])
     },
     existing: async () => (await links(net)).flatMap((link) => (link.kind === 'tun' ? (idOf(tag, 'port', link.alias) ?? []) : [])),
   }
 
   return {
-    realisers: { network, 'security-group': ruled('security-group'), 'group-members': ruled('group-members'), port },
+    realisers: {
+      network,
+      'security-group': ruled('security-group', checkGroup),
+      'group-members': ruled('group-members', checkMembers),
+      port,
+    },
     async stop() {
       await guard.stop()
       net.close()
     },
+  }
+}
+
+function passes(port: PortDocument): boolean {
+  try {
+    checkPort(port)
+    return true
+  } catch {
+    return false // its own realiser says what is wrong with it
   }
 }

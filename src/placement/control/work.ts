@@ -3,9 +3,11 @@ import type { Tx } from '../../database/connect.ts'
 import type { Hello } from '../../wire/documents.ts'
 import type { Host } from '../../wire/observe.ts'
 import { reportInventory } from './provider.ts'
+import { ensureTraits } from './traits.ts'
 
 export async function hello(tx: Tx, host: Host, { inventory, traits }: Hello): Promise<void> {
   const { vcpus, memory_mb, disk_gb, reserved_memory_mb, reserved_disk_gb, cpu_ratio, ram_ratio, disk_ratio } = inventory
+  await ensureTraits(tx)
   await reportInventory(
     tx,
     host,

@@ -36,7 +36,10 @@ export async function explainNoHost(tx: Tx, server: Server): Promise<{ message: 
   if (hosts.length === 0) return { message: 'No valid host was found. No host has joined this cloud yet.', details: '' }
   const rejected = hosts
     .sort((a, b) => (a.name < b.name ? -1 : 1))
-    .map((host) => ({ host: host.name, ...(rejection(host, request) ?? { filter: 'claim', reason: 'another server was quicker to take its last room' }) }))
+    .map((host) => ({
+      host: host.name,
+      ...(rejection(host, request) ?? { filter: 'claim', reason: 'another server was quicker to take its last room' }),
+    }))
   const each = rejected.map(({ host, filter, reason }) => `${host} rejected by ${filter}: ${reason}`)
   const details = each.join('\n')
   if (rejected.length <= named) return { message: `No valid host was found. ${each.join('; ')}`, details }
@@ -79,7 +82,8 @@ async function candidates(tx: Tx, request: Request | null, limit: number | null)
       order by i.free_vcpus / nullif(i.vcpus, 0) + i.free_memory_mb / nullif(i.memory_mb, 0) + i.free_disk_gb / nullif(i.disk_gb, 0) desc nulls last, random()
       limit ${limit}`
     : sql``
-  const of = (name: string, value: string) => sql`coalesce(max(${sql.raw(value)}) filter (where resource_class = ${sql.lit(name)}), 0)::float8`
+  const of = (name: string, value: string) =>
+    sql`coalesce(max(${sql.raw(value)}) filter (where resource_class = ${sql.lit(name)}), 0)::float8`
   const capacity = 'floor((total - reserved) * allocation_ratio)'
   const { rows } = await sql<Row>`
     with i as (

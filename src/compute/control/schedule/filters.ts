@@ -37,9 +37,11 @@ export const filters: Record<string, Filter> = {
     const before = tried.find((one) => one.host === host.name)
     return before ? `tried already: ${before.message}` : null
   },
-  HostFilter: (host, { requested_host }) => (requested_host === null || requested_host === host.name ? null : `host ${requested_host} was asked for`),
+  HostFilter: (host, { requested_host }) =>
+    requested_host === null || requested_host === host.name ? null : `host ${requested_host} was asked for`,
   ComputeFilter: (host) => {
-    if (host.disabled) return host.disabled_reason ? `the compute service is disabled: ${host.disabled_reason}` : 'the compute service is disabled'
+    if (host.disabled)
+      return host.disabled_reason ? `the compute service is disabled: ${host.disabled_reason}` : 'the compute service is disabled'
     return host.up ? null : 'the compute service is down'
   },
   AvailabilityZoneFilter: (_host, { availability_zone }) =>
@@ -51,14 +53,17 @@ export const filters: Record<string, Filter> = {
     const arch = image_properties.hw_architecture ?? image_properties.architecture
     if (arch && canonical(arch) !== canonical(host.arch)) return `the image is for ${arch}, the host is ${host.arch}`
     const type = image_properties.img_hv_type ?? image_properties.hypervisor_type
-    return !type || host.hypervisor === 'simulated' || ['qemu', 'kvm'].includes(type.toLowerCase()) ? null : `the image is for hypervisor ${type}, the host has ${host.hypervisor}`
+    return !type || host.hypervisor === 'simulated' || ['qemu', 'kvm'].includes(type.toLowerCase())
+      ? null
+      : `the image is for hypervisor ${type}, the host has ${host.hypervisor}`
   },
   ComputeCapabilitiesFilter: (host, { extra_specs }) => {
     for (const [key, value] of Object.entries(extra_specs)) {
       const [, trait] = /^trait:(\w+)$/.exec(key) ?? []
       if (trait && value === 'required' && !host.traits.includes(trait)) return `the flavor requires the trait ${trait}`
       if (trait && value === 'forbidden' && host.traits.includes(trait)) return `the flavor forbids the trait ${trait}`
-      if (key === 'capabilities:hypervisor_type' && value.toLowerCase() !== host.hypervisor.toLowerCase()) return `the flavor wants hypervisor ${value}, the host has ${host.hypervisor}`
+      if (key === 'capabilities:hypervisor_type' && value.toLowerCase() !== host.hypervisor.toLowerCase())
+        return `the flavor wants hypervisor ${value}, the host has ${host.hypervisor}`
     }
     return null
   },

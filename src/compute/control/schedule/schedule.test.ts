@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { type Candidate, rejection, type Request } from './filters.ts'
+import { type Candidate, type Request, rejection } from './filters.ts'
 import { byWeight, weight } from './weighers.ts'
 
 const host = (more: Partial<Candidate> = {}): Candidate => ({
@@ -31,7 +31,10 @@ const request = (more: Partial<Request> = {}): Request => ({
 
 describe('filters', () => {
   it('let a host pass that has everything', () => {
-    assert.equal(rejection(host(), request({ availability_zone: 'nova', requested_host: 'h1', image_properties: { hw_architecture: 'amd64' } })), null)
+    assert.equal(
+      rejection(host(), request({ availability_zone: 'nova', requested_host: 'h1', image_properties: { hw_architecture: 'amd64' } })),
+      null,
+    )
   })
 
   it('say what was wanted and what there is', () => {
@@ -48,10 +51,16 @@ describe('filters', () => {
       [{}, { image_properties: { hw_architecture: 'aarch64' } }, 'ImagePropertiesFilter', 'the image is for aarch64, the host is x86_64'],
       [{}, { image_properties: { img_hv_type: 'xen' } }, 'ImagePropertiesFilter', 'the image is for hypervisor xen, the host has QEMU'],
       [{}, { extra_specs: { 'trait:HW_GPU': 'required' } }, 'ComputeCapabilitiesFilter', 'the flavor requires the trait HW_GPU'],
-      [{ traits: ['HW_GPU'] }, { extra_specs: { 'trait:HW_GPU': 'forbidden' } }, 'ComputeCapabilitiesFilter', 'the flavor forbids the trait HW_GPU'],
+      [
+        { traits: ['HW_GPU'] },
+        { extra_specs: { 'trait:HW_GPU': 'forbidden' } },
+        'ComputeCapabilitiesFilter',
+        'the flavor forbids the trait HW_GPU',
+      ],
       [{}, { tried: [{ host: 'h1', message: 'disk full' }] }, 'RetryFilter', 'tried already: disk full'],
     ]
-    for (const [candidate, wanted, filter, reason] of table) assert.deepEqual(rejection(host(candidate), request(wanted)), { filter, reason })
+    for (const [candidate, wanted, filter, reason] of table)
+      assert.deepEqual(rejection(host(candidate), request(wanted)), { filter, reason })
   })
 })
 

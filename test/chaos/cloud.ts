@@ -1,0 +1,224 @@
+// What the chaos tests have in common: a controller as a real process that dies where it is told to, started again by the test as the
+// supervisor would; the API as a client that is used to servers that go away; and the count of everything that may be left over.
+import assert from 'node:assert/strict'
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import fs from 'node:fs'
+import net from 'node:net'
+import os from 'node:os'
+import path from 'node:path'
+import { promisify } from 'node:util'
+import { sql } from 'kysely'
+import { type Config, loadConfig } from '../../src/config.ts'
+import { connect, type Database } from '../../src/database/connect.ts'
+import { storeImage } from '../../src/image/control/upload.ts'
+import { bootstrap } from '../../src/start/bootstrap.ts'
+import { databaseOf } from '../../src/start/cloud.ts'
+
+const run = promisify(execFile)
+const main = path.join(import.meta.dirname, '../../src/main.ts')
+
+export interface ChaosCloud {
+  home: string
+  config: Config
+  db: Database
+  url: string
+  /** Starts a controller; with a crash point it dies there. Resolves once it answers. */
+  startController(crash?: string): Promise<void>
+  /** Resolves when the controller has died at its crash point, and says whether it did. */
+  crashed(ms: number): Promise<boolean>
+  killController(): Promise<void>
+  /** One request, repeated while no controller answers. */
+  call(method: string, url: string, body?: unknown): Promise<{ status: number; body: never }>
+  image: string
+  stop(): Promise<void>
+}
+
+export interface ChaosOptions {
+  /** PostgreSQL's URL; empty = the embedded one of the home, which the test has started. */
+  databaseUrl?: string
+  listen?: string
+  home?: string
+  imageFile?: string
+}
+
+export async function startChaosCloud({
+  databaseUrl,
+  listen = '127.0.0.1',
+  home = fs.mkdtempSync(path.join(os.tmpdir(), 'wisp-chaos-')),
+  imageFile,
+}: ChaosOptions): Promise<ChaosCloud> {
+  const port = await freePort()
+  fs.chmodSync(home, 0o755)
+  const env = {
+    WISP_HOME: home,
+    WISP_PORT: String(port),
+    WISP_LISTEN: listen,
+    WISP_GUEST_IMAGE: 'off',
+    WISP_DASHBOARD: 'off',
+    WISP_LOG_LEVEL: 'warn',
+    ...(databaseUrl && { DATABASE_URL: databaseUrl }),
+  }
+  const config = loadConfig({ ...process.env, ...env })
+  const db = connect(databaseOf(config), { connections: 4 })
+  const { admin, demo } = await bootstrap(db, config)
+  assert.ok(demo)
+  const url = `http://${listen === '0.0.0.0' ? '127.0.0.1' : listen}:${port}`
+  const file = imageFile ?? path.join(home, 'tiny.qcow2')
+  if (!imageFile) await run('qemu-img', ['create', '-q', '-f', 'qcow2', file, '16M'])
+  const owner = await db.read
+    .selectFrom('identity.project')
+    .select('id')
+    .where('name', '=', 'admin')
+    .where('is_domain', '=', false)
+    .executeTakeFirstOrThrow()
+  const image = await storeImage(db, config, {
+    name: 'tiny',
+    owner: owner.id,
+    visibility: 'public',
+    disk_format: 'qcow2',
+    container_format: 'bare',
+    min_disk: 0,
+    min_ram: 0,
+    properties: {},
+    data: fs.createReadStream(file),
+  })
+
+  let controller: ChildProcess | null = null
+  let died: Promise<NodeJS.Signals | null> = Promise.resolve(null)
+  const log = fs.openSync(path.join(home, 'controller.log'), 'a')
+
+  const startController = async (crash = '') => {
+    const child = spawn(process.execPath, [main, 'controller'], {
+      env: { ...process.env, ...env, WISP_CRASH: crash },
+      stdio: ['ignore', log, log],
+    })
+    controller = child
+    died = once(child, 'exit').then(([, signal]) => signal as NodeJS.Signals | null)
+    for (;;) {
+      if (child.exitCode !== null || child.signalCode !== null) {
+        if (crash && child.signalCode === 'SIGKILL') return // it died on the way up: also a crash
+        throw new Error(`the controller does not start; see ${home}/controller.log`)
+      }
+      const answer = await fetch(`${url}/identity/v3`).catch(() => null)
+      if (answer?.ok) return
+      await pause(30)
+    }
+  }
+  const killController = async () => {
+    if (!controller || controller.exitCode !== null || controller.signalCode !== null) return
+    controller.kill('SIGKILL')
+    await died
+  }
+
+  let token = ''
+  const call: ChaosCloud['call'] = async (method, where, body) => {
+    for (let tries = 0; ; tries++) {
+      try {
+        if (!token) token = await signIn(url, demo ?? admin)
+        const answer = await fetch(url + where, {
+          method,
+          headers: { 'x-auth-token': token, 'content-type': 'application/json', 'openstack-api-version': 'compute 2.90' },
+          ...(body !== undefined && { body: JSON.stringify(body) }),
+        })
+        if (answer.status === 503 && tries < 600) throw new Error('503')
+        const text = await answer.text()
+        if (answer.status === 500)
+          assert.fail(
+            `${method} ${where} answers 500; the controller's log ends: ${fs.readFileSync(path.join(home, 'controller.log'), 'utf8').slice(-2000)}`,
+          )
+        return { status: answer.status, body: (text ? JSON.parse(text) : null) as never }
+      } catch (error) {
+        if (tries > 600 || error instanceof assert.AssertionError) throw error
+        await pause(50)
+      }
+    }
+  }
+
+  return {
+    home,
+    config,
+    db,
+    url,
+    image,
+    startController,
+    killController,
+    crashed: async (ms) => (await Promise.race([died, pause(ms).then(() => 'alive' as const)])) === 'SIGKILL',
+    call,
+    async stop() {
+      await killController()
+      await db.close()
+      fs.closeSync(log)
+      fs.rmSync(home, { recursive: true, force: true })
+    },
+  }
+}
+
+async function signIn(url: string, { user, password, project }: { user: string; password: string; project: string }): Promise<string> {
+  const domain = { id: 'default' }
+  const answer = await fetch(`${url}/identity/v3/auth/tokens`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({
+      auth: {
+        identity: { methods: ['password'], password: { user: { name: user, domain, password } } },
+        scope: { project: { name: project, domain } },
+      },
+    }),
+  })
+  if (answer.status !== 201) throw new Error(`sign-in answers ${answer.status}`)
+  return answer.headers.get('x-subject-token')!
+}
+
+/** Every crash point of the program that stands in these files, by name. */
+export function crashPoints(files: string[]): string[] {
+  // The other kinds are looked at for changes of networks and ports by themselves, which no server's life makes.
+  const kindsOfDue = ['server', 'network', 'group-members']
+  const kindsOfDocument = ['network', 'security-group', 'group-members', 'port', 'server']
+  return files.flatMap((file) => {
+    const text = fs.readFileSync(path.join(import.meta.dirname, '../../src', file), 'utf8')
+    return [...text.matchAll(/\bcrash\((['`])(.+?)\1\)/g)].flatMap(([, , name]) => {
+      if (name!.includes('${due.kind}')) return kindsOfDue.map((kind) => name!.replace('${due.kind}', kind))
+      if (name!.includes('${kind}')) return kindsOfDocument.map((kind) => name!.replace('${kind}', kind))
+      return name!
+    })
+  })
+}
+
+/** What is there of a cloud in which every server was deleted: all zeros. */
+export async function leftovers(db: Database): Promise<Record<string, number>> {
+  const { rows } = await sql<Record<string, number>>`
+    select (select count(*)::int from compute.server) servers,
+      (select count(*)::int from network.port where device_owner like 'compute:%' or (device_id <> '' and device_owner <> 'network:dhcp')) ports,
+      (select count(*)::int from placement.allocation) allocations,
+      (select count(*)::int from placement.consumer) consumers,
+      (select coalesce(sum(used), 0)::int from placement.inventory) used,
+      (select count(*)::int from wire.document) documents,
+      (select count(*)::int from wire.observed) observed,
+      (select count(*)::int from work.due where kind not in ('identity', 'image-data')) due`.execute(db.read)
+  return rows[0]!
+}
+
+export const nothing = { servers: 0, ports: 0, allocations: 0, consumers: 0, used: 0, documents: 0, observed: 0, due: 0 }
+
+export const pause = (ms: number) => new Promise<void>((go) => setTimeout(go, ms))
+
+/** Waits until `what` gives `wanted`; the last value seen tells what was wrong. */
+export async function converges<T>(what: () => Promise<T>, wanted: T, seconds: number, name: string): Promise<void> {
+  const end = Date.now() + seconds * 1000
+  for (;;) {
+    const seen = await what().catch((error: Error) => error.message as T)
+    if (JSON.stringify(seen) === JSON.stringify(wanted)) return
+    if (Date.now() > end) assert.deepEqual(seen, wanted, name)
+    await pause(50)
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = net.createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as net.AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
+}

@@ -1,0 +1,188 @@
+// Runs tempest, OpenStack's own tests of its APIs, against a cloud: its settings say what is built, its outcome is read as data.
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import fs from 'node:fs'
+import path from 'node:path'
+import { createInterface } from 'node:readline'
+import type { Cloud } from './cloud.ts'
+
+export type Outcome = 'pass' | 'fail' | 'skip'
+
+export interface Outcomes {
+  /** By test, as 'tempest.api.….test_it', without what tempest puts in brackets behind. */
+  tests: Map<string, Outcome>
+  /** By class, where setting it up failed or was skipped: then none of its tests has an outcome of its own. */
+  classes: Map<string, Outcome>
+  /** Why a test or a class was skipped. */
+  reasons: Map<string, string>
+}
+
+/** What tempest.conf says beside addresses and names. A feature is off here because it isn't built; README.md lists what is lost by that. */
+const features = {
+  'identity-feature-enabled': {
+    api_v2: false,
+    api_v2_admin: false,
+    api_v3: true,
+    project_tags: true,
+    trust: false,
+    application_credentials: false,
+    access_rules: false,
+    domain_specific_drivers: false,
+    security_compliance: false,
+    external_idp: false,
+    federation: false,
+  },
+  'compute-feature-enabled': {
+    disk_config: true,
+    pause: true,
+    suspend: true,
+    config_drive: true,
+    metadata_service: true,
+    personality: false,
+    resize: false,
+    snapshot: false,
+    shelve: false,
+    rescue: false,
+    change_password: false,
+    enable_instance_password: true,
+    interface_attach: true,
+    cold_migration: false,
+    live_migration: false,
+    console_output: false,
+    vnc_console: false,
+    attach_encrypted_volume: false,
+  },
+  'image-feature-enabled': { api_v2: true, import_image: false, os_glance_reserved: true },
+  'network-feature-enabled': {
+    ipv6: true,
+    ipv6_subnet_attributes: true,
+    port_security: true,
+    port_admin_state_change: true,
+    floating_ips: false,
+  },
+  service_available: { nova: true, neutron: true, glance: true, cinder: false, swift: false, horizon: false },
+  validation: { run_validation: false },
+}
+
+/** Makes a workspace in `folder`: tempest.conf for this cloud, and what stestr wants. */
+export async function makeWorkspace(cloud: Cloud, folder: string): Promise<void> {
+  const token = await cloud.token(cloud.admin)
+  const { extensions } = (await cloud.ask('GET', '/network/v2.0/extensions', { token })).body as { extensions: { alias: string }[] }
+  const { flavors } = (await cloud.ask('GET', '/compute/v2.1/flavors', { token })).body as { flavors: { id: string; name: string }[] }
+  const flavor = (name: string) => {
+    const found = flavors.find((one) => one.name === name)
+    if (!found) throw new Error(`There is no flavor ${name}`)
+    return found.id
+  }
+  const settings: Record<string, Record<string, string | number | boolean>> = {
+    DEFAULT: { log_file: path.join(folder, 'tempest.log'), use_stderr: false, debug: false },
+    oslo_concurrency: { lock_path: path.join(folder, 'lock') },
+    auth: {
+      use_dynamic_credentials: true,
+      // They need a router each.
+      create_isolated_networks: false,
+      tempest_roles: 'member',
+      admin_username: cloud.admin.user,
+      admin_password: cloud.admin.password,
+      admin_project_name: cloud.admin.project,
+      admin_domain_name: 'Default',
+      default_credentials_domain_name: 'Default',
+    },
+    identity: { auth_version: 'v3', uri_v3: `${cloud.url}/identity/v3`, region: 'RegionOne', default_domain_id: 'default' },
+    compute: {
+      image_ref: cloud.images[0],
+      image_ref_alt: cloud.images[1],
+      flavor_ref: flavor('m1.nano'),
+      flavor_ref_alt: flavor('m1.micro'),
+      fixed_network_name: cloud.network.name,
+      min_compute_nodes: 2,
+      min_microversion: '2.1',
+      max_microversion: 'latest',
+      build_interval: 1,
+      build_timeout: 60,
+      ready_wait: 0,
+    },
+    // Only formats without a signature: tempest uploads random bytes and calls them an image of the first that is named here.
+    image: { build_interval: 1, build_timeout: 60, disk_formats: 'raw,ami,ari,aki', container_formats: 'bare,ami,ari,aki' },
+    network: { project_network_cidr: '10.100.0.0/16', project_network_mask_bits: 28, build_interval: 1, build_timeout: 60 },
+    ...features,
+  }
+  settings['network-feature-enabled']!.api_extensions = extensions.map(({ alias }) => alias).join(',')
+  const lines = Object.entries(settings).flatMap(([section, pairs]) => [
+    `[${section}]`,
+    ...Object.entries(pairs).map(([name, value]) => `${name} = ${value}`),
+  ])
+  fs.mkdirSync(path.join(folder, 'lock'), { recursive: true })
+  fs.writeFileSync(path.join(folder, 'tempest.conf'), `${lines.join('\n')}\n`, { mode: 0o600 })
+  const tempest = whereTempestIs()
+  fs.writeFileSync(
+    path.join(folder, '.stestr.conf'),
+    `[DEFAULT]\ntest_path=${path.join(tempest, 'test_discover')}\ntop_dir=${path.dirname(tempest)}\ngroup_regex=([^\\.]*\\.)*\n`,
+  )
+}
+
+/** tempest is a Debian package, so Debian's Python runs it, whatever other there may be. */
+function debian(): NodeJS.ProcessEnv {
+  const { PYTHONPATH: _, ...env } = process.env
+  return { ...env, PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C.UTF-8' }
+}
+
+function whereTempestIs(): string {
+  const program = 'import os, tempest; print(os.path.dirname(tempest.__file__))'
+  const { stdout, status } = spawnSync('python3', ['-c', program], { encoding: 'utf8', env: debian() })
+  if (status !== 0) throw new Error('tempest is not there: apt-get install tempest')
+  return stdout.trim()
+}
+
+export interface RunOptions {
+  /** Tests to run, one id each; none: those that `pattern` finds. */
+  only?: string[]
+  pattern?: string
+  concurrency?: number
+  /** Hears each line that stestr prints. */
+  hear?: (line: string) => void
+}
+
+/** Runs tests in a workspace and says how each ended. */
+export async function runTempest(folder: string, { only, pattern, concurrency = 2, hear = () => {} }: RunOptions): Promise<Outcomes> {
+  const argv = ['run', '--concurrency', String(concurrency)]
+  if (only) {
+    fs.writeFileSync(path.join(folder, 'wanted.txt'), `${only.map((test) => `^${test.replaceAll('.', '\\.')}(\\[|$)`).join('\n')}\n`)
+    argv.push('--include-list', path.join(folder, 'wanted.txt'))
+  } else if (pattern !== undefined) argv.push(pattern)
+  const env = { ...debian(), TEMPEST_CONFIG_DIR: folder, TEMPEST_CONFIG: 'tempest.conf' }
+  if (!fs.existsSync(path.join(folder, '.stestr'))) await once(spawn('stestr', ['init'], { cwd: folder, env, stdio: 'ignore' }), 'exit')
+  const child = spawn('stestr', argv, { cwd: folder, env, stdio: ['ignore', 'pipe', 'inherit'] })
+  const lines: string[] = []
+  for await (const line of createInterface({ input: child.stdout })) {
+    lines.push(line)
+    hear(line)
+  }
+  return readOutcomes(lines)
+}
+
+const words: Record<string, Outcome> = { ok: 'pass', FAILED: 'fail', SKIPPED: 'skip' }
+
+/** Reads what `stestr run` prints. A class that could not be set up stands for all its tests, under its own name. */
+export function readOutcomes(lines: string[]): Outcomes {
+  const tests = new Map<string, Outcome>()
+  const classes = new Map<string, Outcome>()
+  const reasons = new Map<string, string>()
+  for (const line of lines) {
+    const [, step, name, word, reason = ''] =
+      /^\{\d+\} (?:(setUpClass|tearDownClass) \()?([\w.]+)\)?(?:\[[^\]]*\])?(?: \[[\d.]+s\])? \.\.\. (ok|FAILED|SKIPPED)(?:: (.*))?$/.exec(
+        line,
+      ) ?? []
+    if (!name || !word) continue
+    // What goes wrong while a class is taken down concerns whatever it left, not what its tests found.
+    if (step === 'tearDownClass') classes.set(`${name}, taking down`, words[word]!)
+    else if (step) classes.set(name, words[word]!)
+    else tests.set(name, words[word]!)
+    if (reason) reasons.set(name, reason)
+  }
+  return { tests, classes, reasons }
+}
+
+/** How a test ended, from itself or its class; undefined when it did not run. */
+export const outcomeOf = ({ tests, classes }: Outcomes, test: string): Outcome | undefined =>
+  tests.get(test) ?? classes.get(test.slice(0, test.lastIndexOf('.')))

@@ -1,0 +1,95 @@
+// Takes the pictures of the dashboard that README.md and docs/ show, from a real cloud with real guests:
+//   node test/e2e/pictures.ts [FOLDER]        (docs/pictures unless named; root, because it starts a cloud)
+import fs from 'node:fs'
+import path from 'node:path'
+import type { Page } from 'playwright-core'
+import * as steps from '../../dashboard/test/steps.ts'
+import { type Cloud, keyPair, startCloud } from './cloud.ts'
+import { becomes, consoleSays, importKey, launch, networkId, remove, type Server } from './person.ts'
+import { patience } from './run-program.ts'
+
+const folder = path.resolve(process.argv[2] ?? path.join(import.meta.dirname, '../../docs/pictures'))
+/** What a page of a repository may weigh. */
+const largest = 200_000
+
+async function main(): Promise<void> {
+  const cloud = await startCloud()
+  const servers: Server[] = []
+  try {
+    const { key } = await keyPair()
+    await importKey(cloud.demo, 'laptop', `${key}.pub`)
+    const network = { uuid: await networkId(cloud.demo, 'private') }
+    for (const name of ['batch', 'database', 'web-1', 'web-2']) {
+      const server = await launch(cloud.demo, { name, key: 'laptop', network })
+      servers.push(server)
+      await consoleSays(cloud.demo, server.id, /wisp guest ready/)
+    }
+    const [batch, , web] = servers as [Server, Server, Server]
+    await cloud.demo.ask('POST', `compute/v2.1/servers/${batch.id}/action`, { 'os-stop': null })
+    await becomes(cloud.demo, batch.id, 'SHUTOFF')
+    await cloud.demo.ask('POST', `compute/v2.1/servers/${web.id}/action`, { reboot: { type: 'HARD' } })
+    await becomes(cloud.demo, web.id, 'ACTIVE')
+    await consoleSays(cloud.demo, web.id, /(wisp guest ready.*){2}/s)
+    await takeAll(cloud, web)
+  } finally {
+    for (const { id } of servers) await remove(cloud.demo, id).catch((error) => console.error(error))
+    await cloud.demo.ask('DELETE', 'compute/v2.1/os-keypairs/laptop').catch((error) => console.error(error))
+    await cloud.stop()
+  }
+}
+
+async function takeAll(cloud: Cloud, web: Server): Promise<void> {
+  const browser = await steps.openBrowser()
+  try {
+    const { page } = await steps.openPage(browser)
+    await steps.logIn(page, { url: cloud.url, user: cloud.demo.env.OS_USERNAME!, password: cloud.demo.env.OS_PASSWORD! })
+    await page.getByText('Live', { exact: true }).waitFor()
+    await take(page, 'overview')
+    await visit(page, '/servers')
+    await page.getByRole('link', { name: 'web-2', exact: true }).waitFor()
+    await take(page, 'servers')
+    await visit(page, '/servers/launch')
+    await page.locator('#server-name').fill('web-3')
+    await take(page, 'launch')
+    await visit(page, `/servers/${web.id}?tab=timeline`)
+    await page.getByRole('heading', { name: 'Launched' }).waitFor()
+    await take(page, 'timeline')
+    await visit(page, `/servers/${web.id}?tab=log`)
+    await page.getByRole('log').filter({ hasText: 'wisp guest ready' }).waitFor()
+    await take(page, 'console-log')
+    await visit(page, `/servers/${web.id}`)
+    await steps.openConsole(page, { timeout: patience * 1000 })
+    await take(page, 'console')
+    await visit(page, '/servers')
+    await page.getByRole('link', { name: 'web-2', exact: true }).waitFor()
+    await page.emulateMedia({ colorScheme: 'dark' })
+    await take(page, 'dark')
+    await page.emulateMedia({ colorScheme: 'light' })
+    await page.getByRole('button', { name: 'Language' }).click()
+    await page.getByRole('menuitem', { name: '中文' }).click()
+    await visit(page, '/servers/launch')
+    await page.getByRole('heading', { level: 1 }).waitFor()
+    await page.locator('#server-name').fill('web-3')
+    await take(page, 'chinese')
+  } finally {
+    await browser.close()
+  }
+}
+
+/** Goes to a page of the dashboard by its address; the session stays. */
+async function visit(page: Page, where: string): Promise<void> {
+  await page.goto(new URL(`/dashboard${where}`, page.url()).href)
+}
+
+async function take(page: Page, name: string): Promise<void> {
+  await page.mouse.move(0, 0)
+  await page.waitForLoadState('load')
+  const file = path.join(folder, `${name}.png`)
+  const picture = await page.screenshot({ animations: 'disabled' })
+  if (picture.length > largest) throw new Error(`${file} would have ${picture.length} bytes, more than ${largest}`)
+  fs.mkdirSync(folder, { recursive: true })
+  fs.writeFileSync(file, picture)
+  console.log(`${file}: ${picture.length} bytes`)
+}
+
+await main()
