@@ -127,14 +127,6 @@ export const settings = {
     pairs,
     'physical networks and the interfaces that lead to them, as physnet1:eth1,physnet2:eth2',
   ),
-  vniRange: define(
-    'WISP_VNI_RANGE',
-    '1:16777215',
-    text,
-    'first:last vxlan id that new networks take; clouds on one underlay must not overlap',
-  ),
-  mtu: define('WISP_MTU', '1500', whole(576, 9216), 'MTU of the network under the tunnels; vxlan networks get 50 less'),
-  dnsServers: define('WISP_DNS_SERVERS', '', list, 'name servers that guests get where the subnet names none; empty: those of the host'),
   virtType: define(
     'WISP_VIRT_TYPE',
     'auto',

@@ -9,6 +9,7 @@ import { type Config, cloudTag } from '../config.ts'
 import { removeDhcp } from '../network/host/dhcp.ts'
 import { bridgeTable } from '../network/host/names.ts'
 import { end } from '../start/process.ts'
+import { writeFileAtomic } from './files.ts'
 import { loadNftables, removeSet, restoreRules, savedRules, setNames } from './iptables.ts'
 import { connectLibvirt, type DomainRef, DomainState, ErrorCode, isLibvirtError, type Libvirt, ListDomains, Undefine } from './libvirt.ts'
 import { ensureLibvirtd, listens } from './libvirtd.ts'
@@ -26,6 +27,8 @@ export async function stopServers(config: Config): Promise<void> {
   await withLibvirt(config, async (libvirt) => {
     const tag = cloudTag(config.home)
     const running = () => domainsOf(libvirt, tag, ListDomains.ACTIVE)
+    // They stop because the machine's operator says so, not because their users wish it: the next `up` shall start them again.
+    for (const dom of await running()) await forgetStarts(config, serverIdOf(tag, dom.name)!)
     const until = performance.now() + patience
     let pressed = Number.NEGATIVE_INFINITY
     for (let left = await running(); left.length > 0; left = await running()) {
@@ -37,6 +40,13 @@ export async function stopServers(config: Config): Promise<void> {
       await sleep(200)
     }
   })
+}
+
+/** A domain that is off counts as stopped by its guest unless a start is owed to it: so its starts are counted as not yet done. */
+async function forgetStarts({ home }: Config, serverId: string): Promise<void> {
+  const file = path.join(home, 'servers', serverId, 'memory.json')
+  if (!fs.existsSync(file)) return
+  await writeFileAtomic(file, JSON.stringify({ ...JSON.parse(fs.readFileSync(file, 'utf8')), starts: 0 }))
 }
 
 /** Removes every trace of this cloud from the machine but the data directory itself. May be repeated, and taken up after a crash. */

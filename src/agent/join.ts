@@ -16,9 +16,12 @@ export interface HostIdentity {
 /** A machine's own id; hosts made for tests in namespaces bring theirs in WISP_MACHINE_ID. */
 export const machineId = (): string => process.env['WISP_MACHINE_ID'] || fs.readFileSync('/etc/machine-id', 'utf8').trim() || '0'
 
+/** The text of WISP_CONTROLLER_CA's file. */
+export const controllerCa = ({ controllerCa: file }: Config): string | undefined => (file ? fs.readFileSync(file, 'utf8') : undefined)
+
 /** Joins the cloud behind `controllers` as config.hostName. Throws with the controller's own words when refused. */
 export async function join(config: Config, controllers: string[], token: string): Promise<HostIdentity> {
-  const { origin, agent } = doorTo(controllers[0]!)
+  const { origin, agent } = doorTo(controllers[0]!, controllerCa(config))
   try {
     const reply = await request(`${origin}/wire/v1/join`, {
       method: 'POST',

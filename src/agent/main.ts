@@ -13,7 +13,7 @@ import { controllerSocket } from '../start/files.ts'
 import type { Hello } from '../wire/documents.ts'
 import { dial } from '../wire/host.ts'
 import { capabilities, tunnelAddress } from './capabilities.ts'
-import { hostIdentity, machineId } from './join.ts'
+import { controllerCa, hostIdentity, machineId } from './join.ts'
 import { workingAccelerator } from './kvm.ts'
 import { connectLibvirt } from './libvirt.ts'
 import { startLoop } from './loop.ts'
@@ -54,6 +54,7 @@ export async function startHost(config: Config): Promise<Host> {
   })
   const wire = dial({
     controllers,
+    ca: controllerCa(config),
     credentials: identity,
     log,
     hello: async (): Promise<Hello> => ({
@@ -78,7 +79,7 @@ export async function startHost(config: Config): Promise<Host> {
       complete.resolve()
     },
     lease: () => undefined,
-    answer: (question, controller) => answer(machine, question, controller, identity),
+    answer: (question, controller) => answer(machine, question, controller, identity, controllerCa(config)),
   })
   const stopMetadata = await serveMetadata(machine)
   log.info({ controllers, virtType, tunnelIp }, 'host: started')

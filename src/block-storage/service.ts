@@ -2,17 +2,14 @@
 import { envelopes } from '../http/envelope.ts'
 import type { Service } from '../http/table.ts'
 import { listRows, policies } from './api/lists.ts'
-import { notBuiltRows } from './api/not-built.ts'
+import { notBuiltOfAll, notBuiltRows } from './api/not-built.ts'
 import { microversions, versionRows } from './api/versions.ts'
 
-export const blockStorage = (): Service[] => [
-  {
-    type: 'block-storage',
-    prefixes: ['/volume/v3/:project_id'],
-    microversion: microversions,
-    envelope: envelopes.blockStorage,
-    rows: [...listRows, ...notBuiltRows],
-    policies,
-  },
-  { type: 'block-storage-versions', prefixes: ['/volume'], envelope: envelopes.blockStorage, rows: versionRows, policies: {} },
-]
+export const blockStorage = (): Service[] => {
+  const shared = { type: 'block-storage', microversion: microversions, envelope: envelopes.blockStorage, policies }
+  return [
+    { ...shared, prefixes: ['/volume/v3/:project_id'], rows: [...listRows, ...notBuiltRows] },
+    { ...shared, prefixes: ['/volume/v3'], rows: notBuiltOfAll },
+    { type: 'block-storage-versions', prefixes: ['/volume'], envelope: envelopes.blockStorage, rows: versionRows, policies: {} },
+  ]
+}

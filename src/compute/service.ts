@@ -27,6 +27,8 @@ export const compute = (): Service => ({
   prefixes: ['/compute/v2.1', '/compute/v2'],
   microversion: { header: 'compute', legacyHeader: 'X-OpenStack-Nova-API-Version', min, max },
   envelope: envelopes.compute,
+  requestIdHeader: 'x-compute-request-id',
+  strictSlash: true,
   policies,
   rows: [
     ...versions,

@@ -154,6 +154,7 @@ function gateOf(service: Service, deps: MountDeps): Gate {
     return headers
   }
   return (group) => async (request, reply) => {
+    if (service.requestIdHeader !== undefined) reply.header(service.requestIdHeader, request.id)
     if (versions) {
       // Also what a refusal of the version says.
       request.version = versions.min
@@ -171,6 +172,7 @@ function gateOf(service: Service, deps: MountDeps): Gate {
       deps.authenticate,
       service.wwwAuthenticate === false ? undefined : () => `${originOf(request.raw)}/identity`,
     )
+    if (service.strictSlash && /\/(\?|$)/.test(url!)) throw notFound()
   }
 }
 

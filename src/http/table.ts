@@ -125,4 +125,8 @@ export interface Service {
   policies: PolicyDefaults
   /** False for a service that doesn't tell clients where to get a token; true by default. */
   wwwAuthenticate?: boolean
+  /** An older name of x-openstack-request-id that clients of this service read. */
+  requestIdHeader?: string
+  /** A slash at the end of a guarded path names an object without a name, so nothing (Nova, Glance); elsewhere it has no meaning. */
+  strictSlash?: boolean
 }

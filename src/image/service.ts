@@ -17,6 +17,7 @@ export const image = ({ config }: { db: Database; config: Store }): Service => (
   type: 'image',
   prefixes: ['/image'],
   envelope: envelopes.image,
+  strictSlash: true,
   policies,
   rows: [...info(config), ...images, ...imageUpdate, ...imageData(config), ...members, ...schemas, ...missing],
 })

@@ -10,6 +10,7 @@ import type { Config } from '../config.ts'
 import { startEmbedded, stopEmbedded } from '../database/embedded.ts'
 import { lock } from '../lock.ts'
 import { answers, databaseOf, isOnlyHost, localUrl, MAIN, supervised } from './cloud.ts'
+import { buildDashboard } from './dashboard.ts'
 import { type Progress, progress } from './progress.ts'
 import { lastLines } from './rotate.ts'
 import { logFolder, programPids, supervise, supervisorPid } from './supervisor.ts'
@@ -72,6 +73,7 @@ async function prepare(config: Config, say: Progress): Promise<void> {
   say.step('libvirt')
   await ensureLibvirtd(config.libvirtSocket)
   if (isOnlyHost(config)) return
+  if (config.dashboard) await buildDashboard((step) => say.step(step))
   if (!config.databaseUrl) await startEmbedded(config.home, { progress: (step) => say.step(step) })
   say.step('the database schema')
   const [{ migrate }, { connect }, { bootstrap }] = await Promise.all([

@@ -16,6 +16,8 @@ export interface Credentials {
 export interface Dialled {
   /** Controllers to try in turn: `http://…`, `https://…` or `unix:/path/of/a/socket`. */
   controllers: string[]
+  /** PEM of the authority behind the controllers' certificates, when it is not a public one. */
+  ca?: string
   credentials: Credentials
   log: Logger
   hello: () => Promise<Hello>
@@ -51,10 +53,10 @@ interface Door {
   agent: Agent
 }
 
-/** `http+unix` in undici's terms: the socket goes into the connector, any origin will do. */
-export function doorTo(controller: string): Door {
+/** A Unix socket goes into undici's connector, any origin will do. `ca` (PEM) is whom to trust when the controller's certificate is not a public one. */
+export function doorTo(controller: string, ca?: string): Door {
   const socket = controller.startsWith('unix:') ? controller.slice(5) : null
-  const connect = socket ? { socketPath: socket } : {}
+  const connect = socket ? { socketPath: socket } : ca ? { ca } : {}
   return {
     origin: socket ? 'http://controller' : controller.replace(/\/$/, ''),
     // Enough for the stream, reports and answers beside the images that are on their way.
@@ -62,10 +64,10 @@ export function doorTo(controller: string): Door {
   }
 }
 
-export function dial({ controllers, credentials, log, hello, snapshot, desired, complete, lease, answer }: Dialled): Wire {
+export function dial({ controllers, ca, credentials, log, hello, snapshot, desired, complete, lease, answer }: Dialled): Wire {
   const headers = { authorization: `Bearer ${credentials.host_id}.${credentials.secret}` }
   const base = `/wire/v1/hosts/${credentials.host_id}`
-  const doors = controllers.map(doorTo)
+  const doors = controllers.map((controller) => doorTo(controller, ca))
   const stopping = new AbortController()
   let at = 0
   /** The last revision of which everything before has been heard, too. Stands still while a complete set is on its way. */

@@ -297,9 +297,33 @@ const groupDocument = (id: string): SecurityGroupDocument => ({
   id,
   stateful: true,
   rules: [
-    { direction: 'egress', ethertype: 'IPv4', protocol: null, port_min: null, port_max: null, remote_ip_prefix: null, remote_group_id: null },
-    { direction: 'ingress', ethertype: 'IPv4', protocol: 'tcp', port_min: 22, port_max: 22, remote_ip_prefix: '10.9.0.0/24', remote_group_id: null },
-    { direction: 'ingress', ethertype: 'IPv4', protocol: null, port_min: null, port_max: null, remote_ip_prefix: null, remote_group_id: id },
+    {
+      direction: 'egress',
+      ethertype: 'IPv4',
+      protocol: null,
+      port_min: null,
+      port_max: null,
+      remote_ip_prefix: null,
+      remote_group_id: null,
+    },
+    {
+      direction: 'ingress',
+      ethertype: 'IPv4',
+      protocol: 'tcp',
+      port_min: 22,
+      port_max: 22,
+      remote_ip_prefix: '10.9.0.0/24',
+      remote_group_id: null,
+    },
+    {
+      direction: 'ingress',
+      ethertype: 'IPv4',
+      protocol: null,
+      port_min: null,
+      port_max: null,
+      remote_ip_prefix: null,
+      remote_group_id: id,
+    },
   ],
 })
 

@@ -1,6 +1,7 @@
 // A cloud of its own for a test, started by the very command that a person types, and taken away again without a trace. With
 // WISP_E2E_HOME in the environment (see run.ts) a test uses the cloud that is there, because starting one and building its guest image takes time.
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import fs from 'node:fs'
 import net from 'node:net'
@@ -46,13 +47,22 @@ export async function startCloud({ settings = {}, own = false }: CloudOptions = 
   const env = { ...process.env, ...settings, WISP_HOME: home, WISP_PORT: String(port) }
   const wisp = async (...words: string[]) => succeed([launcher, ...words], env, 600)
   const tag = cloudTag(home)
+  // A test that is ended in its middle takes its cloud with it.
+  const ended = () => {
+    spawnSync(launcher, ['destroy', '--yes'], { env, stdio: 'inherit' })
+    fs.rmSync(folder, { recursive: true, force: true })
+    process.exit(1)
+  }
+  const signals = ['SIGINT', 'SIGTERM'] as const
   const stop = async () => {
     if (shared) return
     await wisp('destroy', '--yes')
     fs.rmSync(folder, { recursive: true, force: true })
+    for (const signal of signals) process.off(signal, ended)
     assert.deepEqual(await leftovers(home), [])
   }
   if (!shared) {
+    for (const signal of signals) process.once(signal, ended)
     try {
       await wisp('up')
     } catch (error) {

@@ -44,6 +44,8 @@ describe('two hosts', { timeout: 8 * patience * 1000 }, () => {
     cloud = await startCloud({ own: true, settings: { WISP_LISTEN: '0.0.0.0' } })
     ;({ key } = await keyPair())
     folder = fs.mkdtempSync(path.join(os.tmpdir(), 'wisp-e2e-bed-'))
+    // dnsmasq and haproxy run as nobody and read their files in it.
+    fs.chmodSync(folder, 0o711)
     bed = await startBed({
       names: ['a', 'b'],
       folder,

@@ -137,6 +137,7 @@ const operations: Record<string, Route[]> = {
     'DELETE /qos-specs/:id',
     'POST /qos-specs',
   ],
+  'Cleaning up after workers': ['POST /workers/cleanup'],
   'Quotas of block storage': [
     'GET /os-quota-class-sets/:id',
     'PUT /os-quota-class-sets/:id',
@@ -147,15 +148,24 @@ const operations: Record<string, Route[]> = {
   ],
 }
 
-export const notBuiltRows: AnyRow[] = Object.entries(operations).flatMap(([what, routes]) =>
-  routes.map((route) =>
-    row({
-      route,
-      policy: 'xena_system_admin_or_project_member',
-      reply: 501,
-      run: () => {
-        throw notBuilt(what)
-      },
-    }),
-  ),
-)
+const missing = (route: Route, what: string): AnyRow =>
+  row({
+    route,
+    policy: 'xena_system_admin_or_project_member',
+    reply: 501,
+    run: () => {
+      throw notBuilt(what)
+    },
+  })
+
+export const notBuiltRows: AnyRow[] = Object.entries(operations).flatMap(([what, routes]) => routes.map((route) => missing(route, what)))
+
+const defaultTypes: Route[] = [
+  'GET /default-types',
+  'GET /default-types/:project_id',
+  'PUT /default-types/:project_id',
+  'DELETE /default-types/:project_id',
+]
+
+/** What has no project in its address. */
+export const notBuiltOfAll: AnyRow[] = defaultTypes.map((route) => missing(route, 'Default volume types of projects'))

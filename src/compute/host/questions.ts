@@ -24,14 +24,20 @@ const xml = new XMLParser({
   isArray: (name) => ['graphics', 'interface', 'disk'].includes(name),
 })
 
-export async function answer(machine: Machine, question: Question, controller: string, credentials: Credentials): Promise<Answer> {
+export async function answer(
+  machine: Machine,
+  question: Question,
+  controller: string,
+  credentials: Credentials,
+  ca: string | undefined,
+): Promise<Answer> {
   const domain = await machine.libvirt.findDomain(question.server_id)
   if (!domain || serverIdOf(machine.tag, domain.name) !== question.server_id)
     return { status: 404, body: { message: `Server ${question.server_id} is not on this host.` } }
   if (question.what === 'console-log')
     return { status: 200, body: { output: tail(consoleLog(machine, question.server_id), question.lines) } }
   if (question.what === 'diagnostics') return { status: 200, body: await diagnostics(machine, domain) }
-  return openTunnel(machine, domain, question, controller, credentials)
+  return openTunnel(machine, domain, question, controller, credentials, ca)
 }
 
 /** The last `lines` of a file (null = all of it), at most 100 KB. */
@@ -117,6 +123,7 @@ async function openTunnel(
   question: Extract<Question, { what: 'tunnel' }>,
   controller: string,
   { host_id, secret }: Credentials,
+  ca: string | undefined,
 ): Promise<Answer> {
   if (question.protocol !== 'vnc') return { status: 501, body: { message: 'This host offers the VNC console only.' } }
   const screen = (await describe(machine, dom)).domain?.devices?.graphics?.find((graphics) => graphics['@type'] === 'vnc')
@@ -128,7 +135,7 @@ async function openTunnel(
   const unix = target.startsWith('unix:') ? target.slice('unix:'.length) : null
   const url = unix ? null : new URL(target)
   const request = (url?.protocol === 'https:' ? https : http).request({
-    ...(unix ? { socketPath: unix } : { host: url!.hostname, port: url!.port }),
+    ...(unix ? { socketPath: unix } : { host: url!.hostname, port: url!.port, ca }),
     path: `/wire/v1/tunnels/${question.token}`,
     headers: { authorization: `Bearer ${host_id}.${secret}`, connection: 'Upgrade', upgrade: 'wisp-tunnel' },
   })

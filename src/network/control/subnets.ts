@@ -3,11 +3,11 @@
 import { randomUUID } from 'node:crypto'
 import { sql } from 'kysely'
 import { json, type Tx } from '../../database/connect.ts'
-import { poke } from '../../work/engine.ts'
+import { poke, pokeAll } from '../../work/engine.ts'
 import { hintChanged } from '../../work/hint.ts'
 import { contains, defaultGateway, defaultPools, formatCidr, normalIp, type Pool, parseCidr, poolProblem, type Range } from './address.ts'
 import { addAddresses, blankPort, insertPorts } from './allocate.ts'
-import { readNetworkFacts } from './facts.ts'
+import { isAutomatic, readNetworkFacts } from './facts.ts'
 import {
   badResource,
   gatewayInPool,
@@ -21,6 +21,7 @@ import {
   subnetNotFound,
   subnetOverlaps,
 } from './faults.ts'
+import { membersChanged } from './ports.ts'
 import { claimQuota } from './quota.ts'
 import { changedRevision, matchRevision } from './revision.ts'
 
@@ -211,7 +212,10 @@ export async function updateSubnet(
   await changed(tx, id, subnet.network_id, subnet.project_id)
 }
 
-/** @throws Fault 409 SubnetInUse if a port that is not DHCP's own has an address of it */
+/**
+ * Addresses that ports got by themselves go with their subnet, as DHCP's own do.
+ * @throws Fault 409 SubnetInUse if a port was given an address of it
+ */
 export async function deleteSubnet(tx: Tx, id: string, revision?: number): Promise<void> {
   const subnet = await lockSubnet(tx, id, revision)
   // With the row locked, nobody gets an address of it any more: the foreign key of an address needs the row.
@@ -224,11 +228,32 @@ export async function deleteSubnet(tx: Tx, id: string, revision?: number): Promi
     .where('p.device_owner', '<>', 'network:dhcp')
     .limit(1)
     .executeTakeFirst()
-  if (used) throw subnetInUse(id)
+  if (used && !isAutomatic(subnet)) throw subnetInUse(id)
+  if (used) await withdrawAddresses(tx, id)
   await tx.deleteFrom('network.fixed_ip').where('subnet_id', '=', id).execute()
   await tx.deleteFrom('network.subnet').where('id', '=', id).execute()
   await fitDhcpPort(tx, subnet.network_id)
   await changed(tx, id, subnet.network_id, subnet.project_id)
+}
+
+/** Tells everybody whom it concerns that ports lose their addresses of a subnet. */
+async function withdrawAddresses(tx: Tx, subnetId: string): Promise<void> {
+  const { rows: ports } = await sql<{ id: string; host: string; project_id: string; groups: string[] }>`
+    update network.port p set generation = generation + 1, revision = revision + 1, updated_at = now()
+    where id in (select port_id from network.fixed_ip where subnet_id = ${subnetId})
+    returning id, host, project_id, array(select security_group_id from network.port_security_group where port_id = p.id) as groups`.execute(
+    tx,
+  )
+  await membersChanged(
+    tx,
+    ports.flatMap(({ groups }) => groups),
+  )
+  await pokeAll(
+    tx,
+    'port',
+    ports.filter(({ host }) => host !== '').map(({ id }) => id),
+  )
+  for (const { id, project_id } of ports) hintChanged(tx, 'port', id, project_id)
 }
 
 async function lockNetwork(tx: Tx, id: string): Promise<void> {
@@ -241,7 +266,15 @@ async function lockSubnet(tx: Tx, id: string, revision: number | undefined) {
   const subnet = await tx
     .selectFrom('network.subnet as s')
     .innerJoin('network.network as n', 'n.id', 's.network_id')
-    .select(['s.network_id', 's.project_id', 's.cidr', 's.revision', sql<string | null>`host(s.gateway_ip)`.as('gateway_ip')])
+    .select([
+      's.network_id',
+      's.project_id',
+      's.cidr',
+      's.revision',
+      's.ip_version',
+      's.ipv6_address_mode',
+      sql<string | null>`host(s.gateway_ip)`.as('gateway_ip'),
+    ])
     .where('s.id', '=', id)
     .forNoKeyUpdate()
     .executeTakeFirst()

@@ -6,8 +6,9 @@ import { setSysctls } from '../../agent/namespaces.ts'
 import { CommandFailed, run } from '../../agent/shell.ts'
 import { inTurns } from '../../agent/turns.ts'
 import type { PortDocument } from '../../wire/documents.ts'
+import { antiSpoofing, type BridgeTable, bridgeText } from './anti-spoofing.ts'
 import { checkGroup, checkMembers, checkNetwork, checkPort, isId } from './check.ts'
-import { addressSets, antiSpoofing, type BridgeTable, bridgeText, type Chains, restoreText, securityGroups, type Wanted } from './filter.ts'
+import { addressSets, type Chains, restoreText, securityGroups, type Wanted } from './filter.ts'
 import { bridgeTable, forwardChain, rawChain, zoneOf } from './names.ts'
 import { uplinkOf } from './network.ts'
 
@@ -114,18 +115,7 @@ export function startGuard(machine: Pick<Machine, 'tag' | 'config' | 'log' | 'tu
       await replaceSet(null, set)
       sets.set(set.name, content)
     }
-    for (const family of families) {
-      const chains = securityGroups(tag, now, family)
-      const text = restoreText(chains, present[family])
-      if (text === '') continue
-      try {
-        await restoreRules(null, text, { family, doing: 'load the security groups' })
-      } catch (error) {
-        auditedAt = Number.NEGATIVE_INFINITY // perhaps someone else changed them: the next try looks first
-        throw error
-      }
-      present[family] = chains
-    }
+    await Promise.all(families.map((family) => loadFamily(family, now)))
     const names = new Set(wantedSets.map((set) => set.name))
     for (const name of [...sets.keys()])
       if (!names.has(name)) {
@@ -133,6 +123,19 @@ export function startGuard(machine: Pick<Machine, 'tag' | 'config' | 'log' | 'tu
         sets.delete(name)
       }
     await forgetConnections(now)
+  }
+
+  const loadFamily = async (family: 4 | 6, now: Wanted) => {
+    const chains = securityGroups(tag, now, family)
+    const text = restoreText(chains, present[family])
+    if (text === '') return
+    try {
+      await restoreRules(null, text, { family, doing: 'load the security groups' })
+    } catch (error) {
+      auditedAt = Number.NEGATIVE_INFINITY // perhaps someone else changed them: the next try looks first
+      throw error
+    }
+    present[family] = chains
   }
 
   /** A connection that the rules once allowed lives on by ESTABLISHED: where a port's rules changed, the kernel forgets its connections. */
