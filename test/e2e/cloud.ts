@@ -47,22 +47,15 @@ export async function startCloud({ settings = {}, own = false }: CloudOptions = 
   const env = { ...process.env, ...settings, WISP_HOME: home, WISP_PORT: String(port) }
   const wisp = async (...words: string[]) => succeed([launcher, ...words], env, 600)
   const tag = cloudTag(home)
-  // A test that is ended in its middle takes its cloud with it.
-  const ended = () => {
-    spawnSync(launcher, ['destroy', '--yes'], { env, stdio: 'inherit' })
-    fs.rmSync(folder, { recursive: true, force: true })
-    process.exit(1)
-  }
-  const signals = ['SIGINT', 'SIGTERM'] as const
   const stop = async () => {
     if (shared) return
     await wisp('destroy', '--yes')
     fs.rmSync(folder, { recursive: true, force: true })
-    for (const signal of signals) process.off(signal, ended)
+    forget()
     assert.deepEqual(await leftovers(home), [])
   }
+  const forget = shared ? () => undefined : onEnd(stop)
   if (!shared) {
-    for (const signal of signals) process.once(signal, ended)
     try {
       await wisp('up')
     } catch (error) {
@@ -72,6 +65,20 @@ export async function startCloud({ settings = {}, own = false }: CloudOptions = 
   }
   const demo = person(path.join(home, 'demo-openrc'))
   return { home, port, url: `http://127.0.0.1:${port}`, tag, demo, admin: person(path.join(home, 'openrc')), env, wisp, stop }
+}
+
+const endings = new Set<() => Promise<unknown>>()
+
+/** What must be taken away also when the test is ended in its middle (Ctrl-C, its time is over). Returns how to take that back. */
+export function onEnd(end: () => Promise<unknown>): () => void {
+  if (endings.size === 0)
+    for (const signal of ['SIGINT', 'SIGTERM'] as const)
+      process.once(signal, async () => {
+        for (const one of [...endings].reverse()) await one().catch((error) => console.error(error))
+        process.exit(1)
+      })
+  endings.add(end)
+  return () => endings.delete(end)
 }
 
 /** A folder that goes when the process does, with a key pair in it for ssh. */

@@ -9,7 +9,7 @@ import { sshWords } from '../../src/cli/ssh.ts'
 import { cloudTag } from '../../src/config.ts'
 import { namespaceName } from '../../src/network/host/names.ts'
 import { type Bed, type BedHost, startBed } from '../bed/bed.ts'
-import { type Cloud, keyPair, startCloud } from './cloud.ts'
+import { type Cloud, keyPair, onEnd, startCloud } from './cloud.ts'
 import { consoleSays, importKey, launch, type Person, person, remove } from './person.ts'
 import { patience, until } from './run-program.ts'
 
@@ -52,6 +52,7 @@ describe('two hosts', { timeout: 8 * patience * 1000 }, () => {
       joinToken: async () => /wisp join \S+ (\S+)/.exec((await cloud.wisp('join-token')).stdout)![1]!,
       controllerUrl: (ip) => `http://${ip}:${cloud.port}`,
     })
+    onEnd(() => bed.stop())
     await until(async () => {
       const { services } = await cloud.admin.ask<{ services: { host: string; state: string }[] }>('GET', 'compute/v2.1/os-services')
       return ['a', 'b'].every((name) => services.some(({ host, state }) => host === name && state === 'up'))

@@ -134,7 +134,11 @@ test('subnets: defaults, and what does not fit', async () => {
   await bad({ network_id: 'nowhere' }, 404, 'NetworkNotFound')
   await bad({ ip_version: 5 }, 400, 'InvalidInput', /ip_version/)
   const six = { network_id: net, ip_version: 6, cidr: '2001:db8::/64', ipv6_ra_mode: 'slaac', ipv6_address_mode: 'slaac' }
-  await must(p, 'POST', '/subnets', { subnet: six })
+  const auto = id(await must(p, 'POST', '/subnets', { subnet: six }))
+  const port = await must(p, 'POST', '/ports', { port: { network_id: net } })
+  assert.equal((port.fixed_ips as unknown as unknown[]).length, 2)
+  assert.equal((await send(p, 'DELETE', `/subnets/${auto}`)).status, 204)
+  assert.equal(((await must(p, 'GET', `/ports/${id(port)}`)).fixed_ips as unknown as unknown[]).length, 1)
   const changed = await must(p, 'PUT', `/subnets/${subnet}`, {
     subnet: { name: 'n', gateway_ip: null, host_routes: [{ destination: '10.9.0.0/16', nexthop: '10.0.0.9' }] },
   })
@@ -351,7 +355,8 @@ test('agents follow from hosts', async () => {
   assert.equal(agents[0]!.alive, false)
   await api.db.read.updateTable('wire.host').set({ seen_at: new Date() }).where('id', '=', host.id).execute()
   assert.equal(items((await send('admin', 'GET', `/agents?host=${host.name}&alive=true`)).body.agents).length, 3)
-  await fails('p', 'GET', '/agents', undefined, 403, 'PolicyNotAuthorized')
+  assert.deepEqual((await send('p', 'GET', '/agents')).body, { agents: [] })
+  await fails('p', 'GET', `/agents/${id(agents[0]!)}`, undefined, 403, 'PolicyNotAuthorized')
   await fails('admin', 'GET', '/agents/nowhere', undefined, 404, 'AgentNotFound')
 })
 

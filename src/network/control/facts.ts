@@ -51,5 +51,5 @@ export async function readNetworkFacts(tx: Tx, id: string): Promise<NetworkFacts
 }
 
 /** Ports get an address of such a subnet by their MAC, whether they ask for it or not. */
-export const isAutomatic = (subnet: Pick<SubnetFacts, 'ip_version' | 'ipv6_address_mode'>) =>
+export const isAutomatic = (subnet: { ip_version: number; ipv6_address_mode: string | null }) =>
   subnet.ip_version === 6 && (subnet.ipv6_address_mode === 'slaac' || subnet.ipv6_address_mode === 'dhcpv6-stateless')
