@@ -88,6 +88,8 @@ export function mount(app: FastifyInstance, service: Service, deps: MountDeps): 
       }
       if (stream) return
       for (const prefix of new Set(service.prefixes.map((full) => full.split('/:')[0]))) {
+        // A service that is mounted in two parts has one document: that of its first.
+        if (scope.hasRoute({ method: 'GET', url: `${prefix}/openapi.json` })) continue
         scope.get(`${prefix}/openapi.json`, { config: { service: service.type, route: 'GET /openapi.json' } }, async (_request, reply) =>
           reply.type('application/json').send(document()),
         )

@@ -49,7 +49,9 @@ async function until<T>(look: () => T | undefined | false): Promise<T> {
   }
 }
 const starts = () =>
-  fs.existsSync(path.join(home, 'toy-starts')) ? fs.readFileSync(path.join(home, 'toy-starts'), 'utf8').trim().split('\n').map(Number) : []
+  fs.existsSync(path.join(home, 'toy-starts'))
+    ? fs.readFileSync(path.join(home, 'toy-starts'), 'utf8').split('\n').slice(0, -1).map(Number)
+    : []
 const log = () => fs.readFileSync(path.join(home, 'log', 'supervisor.log'), 'utf8')
 
 test('a program that dies and a service that goes away are started again, with the reason in the log', { timeout: 30_000 }, async () => {

@@ -30,6 +30,12 @@ function resource(what: string, path: string, rule: string | null = null, withou
   return all.filter(([method]) => !without.includes(method)).map(([method, route]) => missing(route, of(method), what))
 }
 
+/** The list of a resource of which there truly is none: clients that clean up, or show everything, ask for it first. */
+const none = (path: string, name: string, rule: string): AnyRow =>
+  row({ route: `GET /v2.0/${path}`, policy: rule, reply: 200, summary: 'List what there is: none yet', run: () => ({ [name]: [] }) })
+
+const withoutList = (rows: AnyRow[]) => rows.filter(({ route }) => !/^GET \/v2\.0\/[^/]+$/.test(route))
+
 /** Operations that belong to none of the five, by rule. */
 const others = (what: string, operations: [Route, string][]): AnyRow[] => operations.map(([route, rule]) => missing(route, rule, what))
 
@@ -47,7 +53,8 @@ function inner(what: string, path: string, rule: string, without: Method[] = [])
 }
 
 const routers = [
-  ...resource('Routers', 'routers', 'router'),
+  none('routers', 'routers', 'get_router'),
+  ...withoutList(resource('Routers', 'routers', 'router')),
   ...others('Routers', [
     ['PUT /v2.0/routers/:id/add_router_interface', 'add_router_interface'],
     ['PUT /v2.0/routers/:id/remove_router_interface', 'remove_router_interface'],
@@ -65,13 +72,15 @@ const routers = [
 ]
 
 const floatingIps = [
-  ...resource('Floating IPs', 'floatingips', 'floatingip'),
+  none('floatingips', 'floatingips', 'get_floatingip'),
+  ...withoutList(resource('Floating IPs', 'floatingips', 'floatingip')),
   ...inner('Port forwardings', 'floatingips/:id/port_forwardings', 'floatingip'),
   ...others('Floating IPs', [['GET /v2.0/floatingip_pools', 'get_floatingip_pool']]),
 ]
 
 const addresses = [
-  ...resource('Subnet pools', 'subnetpools', 'subnetpool'),
+  none('subnetpools', 'subnetpools', 'get_subnetpool'),
+  ...withoutList(resource('Subnet pools', 'subnetpools', 'subnetpool')),
   ...others('Subnet pools', [
     ['PUT /v2.0/subnetpools/:id/add_prefixes', 'add_prefixes'],
     ['PUT /v2.0/subnetpools/:id/remove_prefixes', 'remove_prefixes'],
