@@ -1,5 +1,6 @@
 // The load generator: plain HTTP as any client would send it, closed loops of a given concurrency, and how long each answer took.
-import { Readable } from 'node:stream'
+import { once } from 'node:events'
+import http from 'node:http'
 import { Agent, request } from 'undici'
 
 const agent = new Agent({ connections: 64, pipelining: 1, keepAliveTimeout: 4000, headersTimeout: 300_000, bodyTimeout: 300_000 })
@@ -43,18 +44,19 @@ export async function ask(method: 'GET' | 'POST' | 'PUT' | 'DELETE', url: string
   }
 }
 
-/** Sends `chunk` `count` times as one body. */
+/** Sends `chunk` `count` times as one body. With Node's own client: uWSGI, under which OpenStack runs, was seen to wait for ever for undici's streams. */
 export async function upload(url: string, headers: Record<string, string>, chunk: Buffer, count: number): Promise<void> {
-  async function* body() {
-    for (let n = 0; n < count; n++) yield chunk
-  }
-  const reply = await request(url, {
+  const length = String(chunk.length * count)
+  const sent = http.request(url, {
     method: 'PUT',
-    headers: { 'content-type': 'application/octet-stream', 'content-length': String(chunk.length * count), ...headers },
-    body: Readable.from(body(), { objectMode: false }),
-    dispatcher: agent,
+    headers: { 'content-type': 'application/octet-stream', 'content-length': length, ...headers },
   })
-  const text = await reply.body.text()
+  const answered = once(sent, 'response') as Promise<[http.IncomingMessage]>
+  answered.catch(() => {}) // told to whoever awaits it below
+  for (let n = 0; n < count; n++) if (!sent.write(chunk)) await once(sent, 'drain')
+  sent.end()
+  const [reply] = await answered
+  const text = (await reply.toArray()).join('')
   if (reply.statusCode !== 204) throw new Error(`PUT ${url}: ${reply.statusCode} ${text.slice(0, 300)}`)
 }
 

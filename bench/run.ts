@@ -35,6 +35,8 @@ if (authUrl && user && password) {
   clouds.push(reference(authUrl, user, password, { pids: options['reference-pids'], ...(folder && { folder }) }))
 }
 
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => void wisp.stop().finally(() => process.exit(130)))
+
 const rows = new Map<string, Row>()
 try {
   console.log(`Wisp's first start, with the making of its database, took ${wisp.firstStart.toFixed(1)} s.\n\n${head}`)

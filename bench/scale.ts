@@ -26,6 +26,7 @@ const [hosts, servers, pace, seconds, networks] = [values.hosts, values.servers,
 const asked = 20
 
 const wisp = await startWisp({ count: hosts, vcpus: 64, memoryMb: 262_144, diskGb: 4096 })
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => void wisp.stop().finally(() => process.exit(130)))
 const db = connect(embeddedSocket(wisp.home), { connections: 2, name: 'scale bench' })
 try {
   const client = await signIn(new URL(wisp.authUrl).origin, wisp.user, wisp.password)

@@ -147,6 +147,7 @@ function allowedMethods(url: string, mounted: { prefix: string; service: Service
   const asked = segments(url.split('?', 1)[0]!)
   const methods = new Set<string>()
   for (const { prefix, service } of mounted) {
+    if (service.strictSlash && /\/(\?|$)/.test(url)) continue
     for (const row of service.rows) {
       const { method, path } = splitRoute(row.route)
       const known = segments(prefix + path)

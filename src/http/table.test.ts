@@ -313,6 +313,7 @@ test('unknown paths, other verbs, HEAD and trailing slashes', async (context) =>
   assert.equal(nameless.status, 404)
   const strict = fakeApi(context, [{ ...toy, strictSlash: true, requestIdHeader: 'x-compute-request-id' }])
   assert.equal((await strict.ask('GET', '/compute/v2.1/keys/')).status, 404)
+  assert.equal((await strict.ask('DELETE', '/compute/v2.1/keys/')).status, 404)
   const strictly = await strict.ask('GET', '/compute/v2.1/keys')
   assert.deepEqual([strictly.status, strictly.headers['x-compute-request-id']], [200, strictly.headers['x-openstack-request-id']])
   const head = await ask('HEAD', '/compute/v2.1/keys/p1')

@@ -11,6 +11,8 @@ export interface Progress {
 export function progress(out: NodeJS.WriteStream = process.stdout, quiet = 300): Progress {
   let current: { what: string; began: number; shown: boolean } | undefined
   let ticker: NodeJS.Timeout | undefined
+  // Whoever read us has gone (`wisp up | head`): the work goes on.
+  out.on('error', () => undefined)
   const seconds = () => `${((performance.now() - (current?.began ?? 0)) / 1000).toFixed(1)} s`
   const done = () => {
     clearInterval(ticker)

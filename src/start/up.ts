@@ -70,6 +70,7 @@ async function onlyUp(config: Config, say: Progress) {
 }
 
 async function prepare(config: Config, say: Progress): Promise<void> {
+  mustBeReachable(config.home)
   say.step('libvirt')
   await ensureLibvirtd(config.libvirtSocket)
   if (isOnlyHost(config)) return
@@ -89,6 +90,15 @@ async function prepare(config: Config, say: Progress): Promise<void> {
   } finally {
     await db.close()
   }
+}
+
+/** PostgreSQL, QEMU and dnsmasq run as users of their own: each folder above theirs must let them through. */
+function mustBeReachable(home: string): void {
+  for (let folder = home; folder !== '/'; folder = path.dirname(folder))
+    if (fs.existsSync(folder) && (fs.statSync(folder).mode & 0o001) === 0)
+      throw new Error(
+        `${folder} lets only its owner through, but the programs that use ${home} run as others. Choose another WISP_HOME, or: chmod o+x ${folder}`,
+      )
 }
 
 // In a session of its own, so that it outlives this terminal.

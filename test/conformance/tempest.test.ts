@@ -8,7 +8,11 @@ import { startCloud } from './cloud.ts'
 import { makeWorkspace, outcomeOf, readOutcomes, runTempest } from './tempest.ts'
 
 const full = process.env.WISP_FULL === '1'
-const listed = (file: string) => fs.readFileSync(path.join(import.meta.dirname, file), 'utf8').trim().split('\n')
+const listed = (file: string) =>
+  fs
+    .readFileSync(path.join(import.meta.dirname, file), 'utf8')
+    .trim()
+    .split('\n')
 const services = '^tempest\\.api\\.(identity|image|network|compute)\\.'
 
 test('the lists are sorted, and the full one has all of the short one', () => {
@@ -17,7 +21,10 @@ test('the lists are sorted, and the full one has all of the short one', () => {
     assert.deepEqual(names, [...new Set(names)].sort(), `${file} is not sorted, or names a test twice`)
   }
   const all = new Set(listed('must-pass-full.txt'))
-  assert.deepEqual(listed('must-pass.txt').filter((name) => !all.has(name)), [])
+  assert.deepEqual(
+    listed('must-pass.txt').filter((name) => !all.has(name)),
+    [],
+  )
 })
 
 test('what tempest prints is read as it is meant', () => {
@@ -30,7 +37,9 @@ test('what tempest prints is read as it is meant', () => {
     '    a line of a traceback',
   ])
   assert.deepEqual(
-    ['B.test_good', 'B.test_bad', 'C.test_later', 'D.test_any', 'E.test_any', 'F.test_any'].map((name) => outcomeOf(outcomes, `tempest.api.a.${name}`)),
+    ['B.test_good', 'B.test_bad', 'C.test_later', 'D.test_any', 'E.test_any', 'F.test_any'].map((name) =>
+      outcomeOf(outcomes, `tempest.api.a.${name}`),
+    ),
     ['pass', 'fail', 'skip', 'fail', 'skip', undefined],
   )
   assert.equal(outcomes.reasons.get('tempest.api.a.C.test_later'), 'no router')
@@ -45,7 +54,8 @@ test('every test that must pass passes', { timeout: (full ? 60 : 8) * 60_000 }, 
     await makeWorkspace(cloud, folder)
     const outcomes = await runTempest(folder, { ...(full ? { pattern: services } : { only: wanted }), hear: (line) => lines.push(line) })
     const wrong = wanted.filter((name) => outcomeOf(outcomes, name) !== 'pass')
-    for (const name of wrong) console.log(lastWords(lines, name) || `${name}: ${outcomeOf(outcomes, name) ?? 'did not run'} ${outcomes.reasons.get(name) ?? ''}`)
+    for (const name of wrong)
+      console.log(lastWords(lines, name) || `${name}: ${outcomeOf(outcomes, name) ?? 'did not run'} ${outcomes.reasons.get(name) ?? ''}`)
     const more = [...outcomes.tests].filter(([name, outcome]) => outcome === 'pass' && !wanted.includes(name)).map(([name]) => name)
     if (full && more.length > 0) console.log(`could be added to must-pass-full.txt:\n${more.sort().join('\n')}`)
     console.log(`${wanted.length - wrong.length} of ${wanted.length} tests of tempest pass`)

@@ -82,7 +82,10 @@ const mine = <O>(call: AnyCall, query: SelectQueryBuilder<DB & { g: DB['network.
 
 const noGroup = (id: string) => notFound(`Security group ${id} not found.`)
 
+const isUuid = (id: string) => /^[\da-f]{8}-?([\da-f]{4}-?){3}[\da-f]{12}$/i.test(id)
+
 async function load(call: AnyCall, id: string): Promise<GroupRow> {
+  if (!isUuid(id)) throw badRequest('Security group id should be uuid')
   const group = await mine(call, selectGroups(call).where('g.id', '=', id)).executeTakeFirst()
   if (!group) throw noGroup(id)
   return group

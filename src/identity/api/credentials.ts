@@ -8,7 +8,7 @@ import { newId } from '../control/changed.ts'
 import { seal, unseal } from '../control/sealed.ts'
 import { expecting } from '../control/sign-in.ts'
 import { extraOf, nullable, partial, sameId, taken, wrapped } from './fields.ts'
-import { findUser } from './find.ts'
+import { findUser, orGone } from './find.ts'
 import { asked, collection, limitOf, matching, selfLink } from './list.ts'
 
 const properties = {
@@ -134,7 +134,7 @@ export function credentials(sealingKey: Buffer): AnyRow[] {
           .$if(blob !== undefined, (q) => q.set({ blob: sealed(old.id, blob!) }))
           .where('id', '=', old.id)
           .returningAll()
-          .executeTakeFirstOrThrow()
+          .executeTakeFirstOrThrow(orGone('credential', old.id))
         return { credential: view(call, credential) }
       },
     }),

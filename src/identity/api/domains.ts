@@ -20,7 +20,7 @@ import {
   text,
   wrapped,
 } from './fields.ts'
-import { findDomain, type ProjectRow, peekDomain } from './find.ts'
+import { findDomain, orGone, type ProjectRow, peekDomain } from './find.ts'
 import { collection, limitOf, matching, selfLink } from './list.ts'
 
 const properties = { name: name(64), description: text, enabled, options, tags: t.Optional(tags) }
@@ -128,7 +128,7 @@ export const domains = [
         .set({ options: optionsOf(options, old.options), extra: extraOf(body.domain, known, old.extra) })
         .where('id', '=', old.id)
         .returningAll()
-        .executeTakeFirstOrThrow()
+        .executeTakeFirstOrThrow(orGone('domain', old.id))
         .catch(duplicate(name))
       await identityChanged(tx)
       return { domain: domainView(call, domain) }

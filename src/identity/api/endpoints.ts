@@ -5,6 +5,7 @@ import { badRequest, notFound } from '../../http/fault.ts'
 import { type Call, row } from '../../http/table.ts'
 import { identityChanged, newId } from '../control/changed.ts'
 import { enabled, extraOf, nullable, partial, sameId, wrapped } from './fields.ts'
+import { orGone } from './find.ts'
 import { collection, limitOf, matching, selfLink } from './list.ts'
 import { findRegion } from './regions.ts'
 import { findService } from './services.ts'
@@ -141,7 +142,7 @@ export const endpoints = [
         .set({ url, enabled, interface: face, ...(await placeOf(tx, body.endpoint, old)), extra: extraOf(body.endpoint, known, old.extra) })
         .where('id', '=', old.id)
         .returningAll()
-        .executeTakeFirstOrThrow()
+        .executeTakeFirstOrThrow(orGone('endpoint', old.id))
       await identityChanged(tx)
       return { endpoint: view(call, endpoint) }
     },

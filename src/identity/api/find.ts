@@ -15,11 +15,16 @@ export type GroupRow = NonNullable<Awaited<ReturnType<typeof peekGroup>>>
 export type RoleRow = NonNullable<Awaited<ReturnType<typeof peekRole>>>
 export type { ProjectRow } from '../control/projects.ts'
 
+const missing = (kind: string, id: string) => notFound(`Could not find ${kind}: ${id}.`)
+
 /** The object, or Keystone's 404. */
 export function found<T>(object: T | undefined, kind: string, id: string): T {
-  if (object === undefined) throw notFound(`Could not find ${kind}: ${id}.`)
+  if (object === undefined) throw missing(kind, id)
   return object
 }
+
+/** The same for a change: between looking and changing, someone else may have deleted the object. */
+export const orGone = (kind: string, id: string) => () => missing(kind, id)
 
 export const findUser = async (tx: Tx, id: string) => found(await peekUser(tx, id), 'user', id)
 export const findGroup = async (tx: Tx, id: string) => found(await peekGroup(tx, id), 'group', id)

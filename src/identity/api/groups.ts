@@ -6,7 +6,7 @@ import { type Call, row } from '../../http/table.ts'
 import { identityChanged, newId } from '../control/changed.ts'
 import { forgetActors } from '../control/projects.ts'
 import { extraOf, id, name, partial, sameDomain, sameId, taken, text, wrapped } from './fields.ts'
-import { findDomain, findGroup, findUser, type GroupRow, peekGroup, peekUser } from './find.ts'
+import { findDomain, findGroup, findUser, type GroupRow, orGone, peekGroup, peekUser } from './find.ts'
 import { homeDomain } from './home.ts'
 import { collection, limitOf, matching, selfLink } from './list.ts'
 import { shownUsers, userView } from './users.ts'
@@ -103,7 +103,7 @@ export const groups = [
         })
         .where('id', '=', old.id)
         .returningAll()
-        .executeTakeFirstOrThrow()
+        .executeTakeFirstOrThrow(orGone('group', old.id))
         .catch(duplicate(name))
       return { group: groupView(call, group) }
     },

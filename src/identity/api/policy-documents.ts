@@ -6,6 +6,7 @@ import { notFound } from '../../http/fault.ts'
 import { type Call, row } from '../../http/table.ts'
 import { newId } from '../control/changed.ts'
 import { extraOf, partial, sameId, wrapped } from './fields.ts'
+import { orGone } from './find.ts'
 import { collection, limitOf, matching, selfLink } from './list.ts'
 
 const properties = { blob: t.String(), type: t.String({ maxLength: 255 }) }
@@ -79,7 +80,12 @@ export const policyDocuments = [
       sameId(body.policy, old.id)
       const { type = old.type, blob = old.blob } = body.policy
       const values = { type, blob, extra: extraOf(body.policy, known, old.extra) }
-      const policy = await tx.updateTable('identity.policy').set(values).where('id', '=', old.id).returningAll().executeTakeFirstOrThrow()
+      const policy = await tx
+        .updateTable('identity.policy')
+        .set(values)
+        .where('id', '=', old.id)
+        .returningAll()
+        .executeTakeFirstOrThrow(orGone('policy', old.id))
       return { policy: view(call, policy) }
     },
   }),

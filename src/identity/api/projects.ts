@@ -27,7 +27,7 @@ import {
   text,
   wrapped,
 } from './fields.ts'
-import { findDomain, findProject, type ProjectRow, peekProject } from './find.ts'
+import { findDomain, findProject, orGone, type ProjectRow, peekProject } from './find.ts'
 import { homeDomain } from './home.ts'
 import { asked, askedFlag, collection, limitOf, matching, selfLink } from './list.ts'
 
@@ -151,7 +151,7 @@ export const projects = [
         .set({ options: optionsOf(options, old.options), extra: extraOf(body.project, known, old.extra) })
         .where('id', '=', old.id)
         .returningAll()
-        .executeTakeFirstOrThrow()
+        .executeTakeFirstOrThrow(orGone('project', old.id))
         .catch(duplicate({ ...old, name }))
       await identityChanged(tx)
       return { project: projectView(call, project) }

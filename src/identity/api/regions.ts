@@ -5,6 +5,7 @@ import { badRequest, forbidden, notFound } from '../../http/fault.ts'
 import { type Call, row } from '../../http/table.ts'
 import { identityChanged, newId } from '../control/changed.ts'
 import { extraOf, nullable, partial, sameId, taken, text, wrapped } from './fields.ts'
+import { orGone } from './find.ts'
 import { collection, limitOf, matching, selfLink } from './list.ts'
 
 const regionId = t.String({ minLength: 1, maxLength: 255 })
@@ -124,7 +125,7 @@ export const regions = [
         .set({ extra: extraOf(body.region, known, old.extra) })
         .where('id', '=', old.id)
         .returningAll()
-        .executeTakeFirstOrThrow()
+        .executeTakeFirstOrThrow(orGone('region', old.id))
       await identityChanged(tx)
       return { region: view(call, region) }
     },

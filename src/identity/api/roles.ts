@@ -19,7 +19,7 @@ import {
   text,
   wrapped,
 } from './fields.ts'
-import { findDomain, found, peekRole, type RoleRow } from './find.ts'
+import { findDomain, found, orGone, peekRole, type RoleRow } from './find.ts'
 import { asked, collection, limitOf, matching, selfLink } from './list.ts'
 import { refuseDomainScope } from './policies.ts'
 
@@ -124,7 +124,7 @@ export const roles = [
         .set({ name, description, options: optionsOf(options, old.options), extra: extraOf(body.role, known, old.extra) })
         .where('id', '=', old.id)
         .returningAll()
-        .executeTakeFirstOrThrow()
+        .executeTakeFirstOrThrow(orGone('role', old.id))
         .catch(duplicate(name))
       await identityChanged(tx)
       return { role: roleView(call, role) }

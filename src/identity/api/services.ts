@@ -5,6 +5,7 @@ import { notFound } from '../../http/fault.ts'
 import { type Call, row } from '../../http/table.ts'
 import { identityChanged, newId } from '../control/changed.ts'
 import { enabled, extraOf, partial, sameId, text, wrapped } from './fields.ts'
+import { orGone } from './find.ts'
 import { collection, limitOf, matching, selfLink } from './list.ts'
 
 const word = t.String({ minLength: 1, maxLength: 255 })
@@ -91,7 +92,7 @@ export const services = [
         .set({ type, name, description, enabled, extra: extraOf(body.service, known, old.extra) })
         .where('id', '=', old.id)
         .returningAll()
-        .executeTakeFirstOrThrow()
+        .executeTakeFirstOrThrow(orGone('service', old.id))
       await identityChanged(tx)
       return { service: view(call, service) }
     },

@@ -9,7 +9,7 @@ import { forgetActors } from '../control/projects.ts'
 import { projectsOf } from '../control/reach.ts'
 import { checkPassword, hashGiven, setPassword, voidTokens } from '../control/users.ts'
 import { enabled, extraOf, id, name, nullable, optionsOf, partial, sameDomain, sameId, taken, text, wrapped } from './fields.ts'
-import { findDomain, findUser, peekUser, type UserRow } from './find.ts'
+import { findDomain, findUser, found, peekUser, type UserRow } from './find.ts'
 import { groupView } from './groups.ts'
 import { homeDomain } from './home.ts'
 import { collection, limitOf, matching, selfLink } from './list.ts'
@@ -80,8 +80,8 @@ export const shownUsers = (tx: Tx) =>
     )
 
 const showUser = async (call: Pick<Call, 'tx' | 'url'>, id: string) => {
-  await findUser(call.tx, id)
-  return { user: userView(call, await shownUsers(call.tx).where('u.id', '=', id).executeTakeFirstOrThrow()) }
+  const user = await shownUsers(call.tx).where('u.id', '=', id).executeTakeFirst()
+  return { user: userView(call, found(user, 'user', id)) }
 }
 
 /** Where policy looks at the user that the path names. */
