@@ -44,7 +44,7 @@ export async function ask(method: 'GET' | 'POST' | 'PUT' | 'DELETE', url: string
   }
 }
 
-/** Sends `chunk` `count` times as one body. With Node's own client: uWSGI, under which OpenStack runs, was seen to wait for ever for undici's streams. */
+/** Sends `chunk` `count` times as one body, with Node's own client: with undici's streams some uploads to the reference never got an answer. */
 export async function upload(url: string, headers: Record<string, string>, chunk: Buffer, count: number): Promise<void> {
   const length = String(chunk.length * count)
   const sent = http.request(url, {
