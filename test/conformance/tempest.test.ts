@@ -45,7 +45,7 @@ test('what tempest prints is read as it is meant', () => {
   assert.equal(outcomes.reasons.get('tempest.api.a.C.test_later'), 'no router')
 })
 
-test('every test that must pass passes', { timeout: (full ? 60 : 8) * 60_000 }, async () => {
+test('every test that must pass passes', { timeout: (full ? 60 : 11) * 60_000 }, async () => {
   const wanted = listed(full ? 'must-pass-full.txt' : 'must-pass.txt')
   const cloud = await startCloud()
   const lines: string[] = []
