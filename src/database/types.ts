@@ -184,6 +184,14 @@ export interface IdentityCredential {
   user_id: string;
 }
 
+export interface IdentityDomainConfig {
+  domain_id: string;
+  group: string;
+  option: string;
+  sealed: Buffer | null;
+  value: Json | null;
+}
+
 export interface IdentityEndpoint {
   enabled: Generated<boolean>;
   extra: Generated<Json>;
@@ -192,6 +200,13 @@ export interface IdentityEndpoint {
   region_id: string | null;
   service_id: string;
   url: string;
+}
+
+export interface IdentityEndpointGroup {
+  description: string | null;
+  filters: Json;
+  id: string;
+  name: string;
 }
 
 export interface IdentityEpoch {
@@ -218,6 +233,15 @@ export interface IdentityImpliedRole {
   prior_role_id: string;
 }
 
+export interface IdentityLimit {
+  description: string | null;
+  domain_id: string | null;
+  id: string;
+  project_id: string | null;
+  registered_limit_id: string;
+  resource_limit: number;
+}
+
 export interface IdentityPassword {
   created_at: Generated<Date>;
   expires_at: Date | null;
@@ -231,6 +255,13 @@ export interface IdentityPolicy {
   extra: Generated<Json>;
   id: string;
   type: string;
+}
+
+export interface IdentityPolicyAssociation {
+  endpoint_id: string | null;
+  policy_id: string;
+  region_id: string | null;
+  service_id: string | null;
 }
 
 export interface IdentityProject {
@@ -247,11 +278,30 @@ export interface IdentityProject {
   tags: Generated<string[]>;
 }
 
+export interface IdentityProjectEndpoint {
+  endpoint_id: string;
+  project_id: string;
+}
+
+export interface IdentityProjectEndpointGroup {
+  endpoint_group_id: string;
+  project_id: string;
+}
+
 export interface IdentityRegion {
   description: Generated<string>;
   extra: Generated<Json>;
   id: string;
   parent_region_id: string | null;
+}
+
+export interface IdentityRegisteredLimit {
+  default_limit: number;
+  description: string | null;
+  id: string;
+  region_id: string | null;
+  resource_name: string;
+  service_id: string;
 }
 
 export interface IdentityRevocation {
@@ -607,15 +657,22 @@ export interface DB {
   "compute.usage": ComputeUsage;
   "identity.assignment": IdentityAssignment;
   "identity.credential": IdentityCredential;
+  "identity.domain_config": IdentityDomainConfig;
   "identity.endpoint": IdentityEndpoint;
+  "identity.endpoint_group": IdentityEndpointGroup;
   "identity.epoch": IdentityEpoch;
   "identity.group": IdentityGroup;
   "identity.group_member": IdentityGroupMember;
   "identity.implied_role": IdentityImpliedRole;
+  "identity.limit": IdentityLimit;
   "identity.password": IdentityPassword;
   "identity.policy": IdentityPolicy;
+  "identity.policy_association": IdentityPolicyAssociation;
   "identity.project": IdentityProject;
+  "identity.project_endpoint": IdentityProjectEndpoint;
+  "identity.project_endpoint_group": IdentityProjectEndpointGroup;
   "identity.region": IdentityRegion;
+  "identity.registered_limit": IdentityRegisteredLimit;
   "identity.revocation": IdentityRevocation;
   "identity.role": IdentityRole;
   "identity.service": IdentityService;

@@ -5,6 +5,8 @@ import { envelopes } from '../http/envelope.ts'
 import type { AnyRow, Call, Service, Target } from '../http/table.ts'
 import { credentials } from './api/credentials.ts'
 import { domains } from './api/domains.ts'
+import { endpointFilters } from './api/endpoint-filters.ts'
+import { endpointPolicies } from './api/endpoint-policies.ts'
 import { endpoints } from './api/endpoints.ts'
 import { grants } from './api/grants.ts'
 import { groups } from './api/groups.ts'
@@ -15,6 +17,7 @@ import { policyDocuments } from './api/policy-documents.ts'
 import { projectTags } from './api/project-tags.ts'
 import { projects } from './api/projects.ts'
 import { regions } from './api/regions.ts'
+import { revocationEvents } from './api/revocation-events.ts'
 import { roleAssignments } from './api/role-assignments.ts'
 import { roles } from './api/roles.ts'
 import { services } from './api/services.ts'
@@ -48,8 +51,11 @@ export function identity({ db, key, config }: IdentityDeps): Service[] {
     ...regions,
     ...services,
     ...endpoints,
+    ...endpointFilters,
     ...credentials(key),
     ...policyDocuments,
+    ...endpointPolicies,
+    ...revocationEvents,
     ...notBuiltRows,
   ]
   return [

@@ -22,16 +22,16 @@ const properties = {
 const known = Object.keys(properties)
 
 const peek = (tx: Tx, id: string) => tx.selectFrom('identity.endpoint').selectAll().where('id', '=', id).executeTakeFirst()
-type EndpointRow = NonNullable<Awaited<ReturnType<typeof peek>>>
+export type EndpointRow = NonNullable<Awaited<ReturnType<typeof peek>>>
 
 /** @throws Fault 404 */
-async function findEndpoint(tx: Tx, id: string): Promise<EndpointRow> {
+export async function findEndpoint(tx: Tx, id: string): Promise<EndpointRow> {
   const endpoint = await peek(tx, id)
   if (!endpoint) throw notFound(`Could not find endpoint: ${id}.`)
   return endpoint
 }
 
-const view = (call: Pick<Call, 'url'>, endpoint: EndpointRow) => ({
+export const endpointView = (call: Pick<Call, 'url'>, endpoint: EndpointRow) => ({
   ...(endpoint.extra as object),
   id: endpoint.id,
   service_id: endpoint.service_id,
@@ -94,7 +94,7 @@ export const endpoints = [
         .orderBy('id')
         .limit(limitOf(call.query))
         .execute()
-      return collection(call, 'endpoints', rows, (endpoint) => view(call, endpoint))
+      return collection(call, 'endpoints', rows, (endpoint) => endpointView(call, endpoint))
     },
   }),
   row({
@@ -113,7 +113,7 @@ export const endpoints = [
         .returningAll()
         .executeTakeFirstOrThrow()
       await identityChanged(tx)
-      return { endpoint: view(call, endpoint) }
+      return { endpoint: endpointView(call, endpoint) }
     },
   }),
   row({
@@ -122,7 +122,7 @@ export const endpoints = [
     reply: 200,
     summary: 'Show an endpoint',
     async run(call) {
-      return { endpoint: view(call, await findEndpoint(call.tx, call.params.endpoint_id)) }
+      return { endpoint: endpointView(call, await findEndpoint(call.tx, call.params.endpoint_id)) }
     },
   }),
   row({
@@ -144,7 +144,7 @@ export const endpoints = [
         .returningAll()
         .executeTakeFirstOrThrow(orGone('endpoint', old.id))
       await identityChanged(tx)
-      return { endpoint: view(call, endpoint) }
+      return { endpoint: endpointView(call, endpoint) }
     },
   }),
   row({

@@ -146,65 +146,6 @@ const features: Feature[] = [
     ],
   },
   {
-    what: 'Policies for single endpoints',
-    rules: {
-      ...Object.fromEntries(
-        ['endpoint', 'service', 'region_and_service'].flatMap((kind) => [
-          [`create_policy_association_for_${kind}`, admin],
-          [`check_policy_association_for_${kind}`, adminOrReader],
-          [`delete_policy_association_for_${kind}`, admin],
-        ]),
-      ),
-      get_policy_for_endpoint: adminOrReader,
-      list_endpoints_for_policy: adminOrReader,
-    },
-    operations: [
-      ...Object.entries({
-        'endpoints/:endpoint_id': 'endpoint',
-        'services/:service_id': 'service',
-        'services/:service_id/regions/:region_id': 'region_and_service',
-      }).flatMap(([path, kind]) => [
-        `PUT /policies/:policy_id/OS-ENDPOINT-POLICY/${path} create_policy_association_for_${kind}`,
-        `GET /policies/:policy_id/OS-ENDPOINT-POLICY/${path} check_policy_association_for_${kind}`,
-        `DELETE /policies/:policy_id/OS-ENDPOINT-POLICY/${path} delete_policy_association_for_${kind}`,
-      ]),
-      'GET /policies/:policy_id/OS-ENDPOINT-POLICY/policy get_policy_for_endpoint',
-      'GET /policies/:policy_id/OS-ENDPOINT-POLICY/endpoints list_endpoints_for_policy',
-      'GET /endpoints/:endpoint_id/OS-ENDPOINT-POLICY/policy get_policy_for_endpoint',
-    ],
-  },
-  {
-    what: 'Endpoint filters',
-    rules: {
-      ...crudRules('endpoint_group', 'endpoint_groups'),
-      list_projects_associated_with_endpoint_group: adminOrReader,
-      list_endpoints_associated_with_endpoint_group: adminOrReader,
-      get_endpoint_group_in_project: adminOrReader,
-      list_endpoint_groups_for_project: adminOrReader,
-      add_endpoint_group_to_project: admin,
-      remove_endpoint_group_from_project: admin,
-      list_projects_for_endpoint: adminOrReader,
-      add_endpoint_to_project: admin,
-      check_endpoint_in_project: adminOrReader,
-      list_endpoints_for_project: adminOrReader,
-      remove_endpoint_from_project: admin,
-    },
-    operations: [
-      ...crud('/OS-EP-FILTER/endpoint_groups', 'endpoint_group_id', 'endpoint_group', 'endpoint_groups'),
-      'PUT /OS-EP-FILTER/projects/:project_id/endpoints/:endpoint_id add_endpoint_to_project',
-      'GET /OS-EP-FILTER/projects/:project_id/endpoints/:endpoint_id check_endpoint_in_project',
-      'DELETE /OS-EP-FILTER/projects/:project_id/endpoints/:endpoint_id remove_endpoint_from_project',
-      'GET /OS-EP-FILTER/projects/:project_id/endpoints list_endpoints_for_project',
-      'GET /OS-EP-FILTER/projects/:project_id/endpoint_groups list_endpoint_groups_for_project',
-      'GET /OS-EP-FILTER/endpoints/:endpoint_id/projects list_projects_for_endpoint',
-      'GET /OS-EP-FILTER/endpoint_groups/:endpoint_group_id/projects list_projects_associated_with_endpoint_group',
-      'GET /OS-EP-FILTER/endpoint_groups/:endpoint_group_id/endpoints list_endpoints_associated_with_endpoint_group',
-      'PUT /OS-EP-FILTER/endpoint_groups/:endpoint_group_id/projects/:project_id add_endpoint_group_to_project',
-      'GET /OS-EP-FILTER/endpoint_groups/:endpoint_group_id/projects/:project_id get_endpoint_group_in_project',
-      'DELETE /OS-EP-FILTER/endpoint_groups/:endpoint_group_id/projects/:project_id remove_endpoint_group_from_project',
-    ],
-  },
-  {
     what: 'OAuth',
     rules: {
       ...crudRules('consumer', 'consumers'),
@@ -259,16 +200,6 @@ const features: Feature[] = [
       'POST /auth/OS-FEDERATION/saml2',
       'POST /auth/OS-FEDERATION/saml2/ecp',
     ],
-  },
-  {
-    what: 'The list of revocation events',
-    rules: { list_revoke_events: 'rule:service_or_admin', revocation_list: 'rule:service_or_admin' },
-    operations: ['GET /OS-REVOKE/events list_revoke_events', 'GET /auth/tokens/OS-PKI/revoked revocation_list'],
-  },
-  {
-    what: 'PKI certificates',
-    rules: {},
-    operations: ['GET /OS-SIMPLE-CERT/ca', 'GET /OS-SIMPLE-CERT/certificates'],
   },
 ]
 

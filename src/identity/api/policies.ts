@@ -33,6 +33,9 @@ const crud = (one: string, many: string, see: string, change: string): PolicyDef
   [`identity:delete_${one}`]: change,
 })
 
+const all = (check: string, names: string): PolicyDefaults =>
+  Object.fromEntries(names.split(/\s+/).map((name) => [`identity:${name}`, check]))
+
 const credentialOwner = 'user_id:%(target.credential.user_id)s'
 
 export const policies: PolicyDefaults = {
@@ -106,6 +109,22 @@ export const policies: PolicyDefaults = {
   ...crud('service', 'services', adminOrReader, admin),
   ...crud('endpoint', 'endpoints', adminOrReader, admin),
   ...crud('policy', 'policies', adminOrReader, admin),
+  ...crud('endpoint_group', 'endpoint_groups', adminOrReader, admin),
+  ...all(
+    adminOrReader,
+    `list_projects_associated_with_endpoint_group list_endpoints_associated_with_endpoint_group get_endpoint_group_in_project
+    list_endpoint_groups_for_project list_projects_for_endpoint check_endpoint_in_project list_endpoints_for_project`,
+  ),
+  ...all(admin, 'add_endpoint_group_to_project remove_endpoint_group_from_project add_endpoint_to_project remove_endpoint_from_project'),
+  ...Object.fromEntries(
+    ['endpoint', 'service', 'region_and_service'].flatMap((kind) => [
+      [`identity:create_policy_association_for_${kind}`, admin],
+      [`identity:check_policy_association_for_${kind}`, adminOrReader],
+      [`identity:delete_policy_association_for_${kind}`, admin],
+    ]),
+  ),
+  ...all(adminOrReader, 'get_policy_for_endpoint list_endpoints_for_policy'),
+  ...all('rule:service_or_admin', 'list_revoke_events revocation_list'),
   ...crud('credential', 'credentials', `${adminOrReader} or ${credentialOwner}`, `${admin} or ${credentialOwner}`),
 }
 

@@ -13,16 +13,16 @@ const properties = { blob: t.String(), type: t.String({ maxLength: 255 }) }
 const known = Object.keys(properties)
 
 const peek = (tx: Tx, id: string) => tx.selectFrom('identity.policy').selectAll().where('id', '=', id).executeTakeFirst()
-type PolicyRow = NonNullable<Awaited<ReturnType<typeof peek>>>
+export type PolicyRow = NonNullable<Awaited<ReturnType<typeof peek>>>
 
 /** @throws Fault 404 */
-async function findPolicy(tx: Tx, id: string): Promise<PolicyRow> {
+export async function findPolicy(tx: Tx, id: string): Promise<PolicyRow> {
   const policy = await peek(tx, id)
   if (!policy) throw notFound(`Could not find policy: ${id}.`)
   return policy
 }
 
-const view = (call: Pick<Call, 'url'>, { id, type, blob, extra }: PolicyRow) => ({
+export const policyView = (call: Pick<Call, 'url'>, { id, type, blob, extra }: PolicyRow) => ({
   ...(extra as object),
   id,
   type,
@@ -44,7 +44,7 @@ export const policyDocuments = [
         .orderBy('id')
         .limit(limitOf(call.query))
         .execute()
-      return collection(call, 'policies', rows, (policy) => view(call, policy))
+      return collection(call, 'policies', rows, (policy) => policyView(call, policy))
     },
   }),
   row({
@@ -56,7 +56,9 @@ export const policyDocuments = [
     async run(call) {
       const { type, blob } = call.body.policy
       const values = { id: newId(), type, blob, extra: extraOf(call.body.policy, known) }
-      return { policy: view(call, await call.tx.insertInto('identity.policy').values(values).returningAll().executeTakeFirstOrThrow()) }
+      return {
+        policy: policyView(call, await call.tx.insertInto('identity.policy').values(values).returningAll().executeTakeFirstOrThrow()),
+      }
     },
   }),
   row({
@@ -65,7 +67,7 @@ export const policyDocuments = [
     reply: 200,
     summary: 'Show a policy document',
     async run(call) {
-      return { policy: view(call, await findPolicy(call.tx, call.params.policy_id)) }
+      return { policy: policyView(call, await findPolicy(call.tx, call.params.policy_id)) }
     },
   }),
   row({
@@ -86,7 +88,7 @@ export const policyDocuments = [
         .where('id', '=', old.id)
         .returningAll()
         .executeTakeFirstOrThrow(orGone('policy', old.id))
-      return { policy: view(call, policy) }
+      return { policy: policyView(call, policy) }
     },
   }),
   row({

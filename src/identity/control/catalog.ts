@@ -1,5 +1,6 @@
 // The service catalog: what exists, and under which address this client reaches it.
 import type { Tx } from '../../database/connect.ts'
+import { readEndpointFilters } from './endpoint-filters.ts'
 
 export interface CatalogRow {
   service_id: string
@@ -11,9 +12,15 @@ export interface CatalogRow {
   url: string
 }
 
-/** All enabled endpoints of enabled services. */
-export const readCatalog = (tx: Tx): Promise<CatalogRow[]> =>
-  tx
+export interface Catalog {
+  /** All enabled endpoints of enabled services. */
+  rows: CatalogRow[]
+  /** For the projects that see only some endpoints: which. */
+  only: Map<string, Set<string>>
+}
+
+export async function readCatalog(tx: Tx): Promise<Catalog> {
+  const rows = await tx
     .selectFrom('identity.endpoint as e')
     .innerJoin('identity.service as s', 's.id', 'e.service_id')
     .select(['s.id as service_id', 's.type', 's.name as service_name', 'e.id', 'e.interface', 'e.region_id', 'e.url'])
@@ -24,15 +31,19 @@ export const readCatalog = (tx: Tx): Promise<CatalogRow[]> =>
     .orderBy('e.region_id')
     .orderBy('e.interface')
     .execute()
+  return { rows, only: await readEndpointFilters(tx) }
+}
 
 /**
  * The catalog as tokens show it. Endpoints that need a project are left out where there is none.
  * @param publicUrl what `$(public_url)s` stands for
  */
-export function catalogFor(rows: CatalogRow[], publicUrl: string, { user_id, project_id }: { user_id: string; project_id?: string }) {
+export function catalogFor({ rows, only }: Catalog, publicUrl: string, { user_id, project_id }: { user_id: string; project_id?: string }) {
   const services = new Map<string, { id: string; type: string; name: string; endpoints: object[] }>()
   const values: Record<string, string | undefined> = { public_url: publicUrl, user_id, project_id, tenant_id: project_id }
+  const seen = project_id === undefined ? undefined : only.get(project_id)
   for (const row of rows) {
+    if (seen && !seen.has(row.id)) continue
     const url = fill(row.url, values)
     if (url === undefined) continue
     const service = services.get(row.service_id) ?? { id: row.service_id, type: row.type, name: row.service_name ?? '', endpoints: [] }

@@ -40,7 +40,9 @@ test('a catalog has no address with a hole in it', () => {
     { ...row, url: 'http://$(constructor)s' },
   ]
   const urls = (project_id?: string) =>
-    catalogFor(rows, 'http://c', { user_id: 'u', ...(project_id && { project_id }) })[0]!.endpoints.map((e) => (e as { url: string }).url)
+    catalogFor({ rows, only: new Map() }, 'http://c', { user_id: 'u', ...(project_id && { project_id }) })[0]!.endpoints.map(
+      (e) => (e as { url: string }).url,
+    )
   assert.deepEqual(urls('p'), ['http://c/v3/p', 'http://c/v3'])
   assert.deepEqual(urls(), ['http://c/v3'])
 })

@@ -4,7 +4,7 @@
 import type { Database } from '../../database/connect.ts'
 import type { Who } from '../../http/who.ts'
 import { hints } from '../../work/hint.ts'
-import { type CatalogRow, readCatalog } from './catalog.ts'
+import { type Catalog, readCatalog } from './catalog.ts'
 import { type Facts, readFacts } from './facts.ts'
 import { revocations } from './revocations.ts'
 import { tokenKeys } from './token-keys.ts'
@@ -21,7 +21,7 @@ export interface Sessions {
   /** Null if the token is not ours, expired, revoked, or voided by any change of its user, project, domain or roles. */
   open(token: string): Promise<Session | null>
   seal(claims: Claims): Promise<string>
-  catalog(): Promise<CatalogRow[]>
+  catalog(): Promise<Catalog>
 }
 
 /** How often (so far) somebody, here or elsewhere, has said that identity changed. */
@@ -50,7 +50,7 @@ export function openSessions(db: Database, sealingKey: Buffer): Sessions {
   const opened = new Map<string, { claims: Claims; session?: Session }>()
   // What is read into a map that was replaced meanwhile is never seen again: a slow read can't bring old facts into the new one.
   let facts = new Map<string, Promise<Facts | null>>()
-  let catalog: Promise<CatalogRow[]> | undefined
+  let catalog: Promise<Catalog> | undefined
   let epoch = -1
   let checkedAt = Number.NEGATIVE_INFINITY
   let looked = -1
