@@ -5,6 +5,7 @@ import { createHash } from 'node:crypto'
 import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
+import { parseCompliance } from './security-compliance.ts'
 
 interface Setting<T> {
   env: string
@@ -101,6 +102,12 @@ export const settings = {
     'file with policy rules (oslo.policy YAML) that replace the defaults; empty: policy.yaml in the data directory, if there',
   ),
   tokenLifetime: define('WISP_TOKEN_LIFETIME', '3600', whole(60, 604_800), 'seconds for which a token is valid'),
+  securityCompliance: define(
+    'WISP_SECURITY_COMPLIANCE',
+    '',
+    parseCompliance,
+    'lockout, password rules and inactivity (PCI-DSS) under the names of Keystone\'s [security_compliance], as JSON: {"lockout_failure_attempts": 6}',
+  ),
   maxImageSize: define('WISP_MAX_IMAGE_GB', '1024', number(0.001, 1e6), 'largest image that may be uploaded, in GB'),
   hostName: define('WISP_HOST_NAME', os.hostname(), text, 'name of this machine as a compute host; must not change afterwards'),
   controllers: define(

@@ -116,6 +116,7 @@ create table identity.project (
   options     jsonb not null default '{}',
   extra       jsonb not null default '{}',
   created_at  timestamptz not null default now(),
+  lives       bigint not null default 0,    -- how often it was disabled: tokens bear the number, so those from before stay void
   check (is_domain = (domain_id is null))
 );
 create unique index project_name on identity.project (domain_id, name) where not is_domain;
@@ -142,11 +143,12 @@ create table identity."user" (
 
 -- The newest row is the password; older ones are its history.
 create table identity.password (
-  id         bigint generated always as identity primary key,
-  user_id    text not null references identity."user" on delete cascade,
-  hash       text not null,                 -- PHC string, argon2id
-  created_at timestamptz not null default now(),
-  expires_at timestamptz
+  id           bigint generated always as identity primary key,
+  user_id      text not null references identity."user" on delete cascade,
+  hash         text not null,               -- PHC string, argon2id; or one of Keystone's (bcrypt, scrypt, pbkdf2) until the next sign-in
+  created_at   timestamptz not null default now(),
+  expires_at   timestamptz,
+  self_service boolean not null default false   -- set by the user; minimum_password_age holds only for these
 );
 create index password_user on identity.password (user_id, id desc);
 

@@ -247,6 +247,7 @@ export interface IdentityPassword {
   expires_at: Date | null;
   hash: string;
   id: Generated<number>;
+  self_service: Generated<boolean>;
   user_id: string;
 }
 
@@ -272,6 +273,7 @@ export interface IdentityProject {
   extra: Generated<Json>;
   id: string;
   is_domain: Generated<boolean>;
+  lives: Generated<number>;
   name: string;
   options: Generated<Json>;
   parent_id: string | null;

@@ -8,7 +8,7 @@ import { newId } from '../control/changed.ts'
 import { seal, unseal } from '../control/sealed.ts'
 import { expecting } from '../control/sign-in.ts'
 import { extraOf, nullable, partial, sameId, taken, wrapped } from './fields.ts'
-import { findUser, orGone } from './find.ts'
+import { findUser, lock, orGone } from './find.ts'
 import { asked, collection, limitOf, matching, selfLink } from './list.ts'
 
 const properties = {
@@ -121,6 +121,7 @@ export function credentials(sealingKey: Buffer): AnyRow[] {
       summary: 'Change a credential',
       async run(call) {
         const { body, tx } = call
+        await lock(tx, 'credential', call.params.credential_id)
         const old = await findCredential(tx, call.params.credential_id)
         sameId(body.credential, old.id)
         const { type = old.type, blob, user_id = old.user_id, project_id = old.project_id } = body.credential

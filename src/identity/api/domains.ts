@@ -20,7 +20,7 @@ import {
   text,
   wrapped,
 } from './fields.ts'
-import { findDomain, orGone, type ProjectRow, peekDomain } from './find.ts'
+import { findDomain, livesOf, lock, orGone, type ProjectRow, peekDomain } from './find.ts'
 import { collection, limitOf, matching, selfLink } from './list.ts'
 
 const properties = { name: name(64), description: text, enabled, options, tags: t.Optional(tags) }
@@ -117,6 +117,7 @@ export const domains = [
     summary: 'Change a domain; while it is disabled, nobody of it can log in',
     async run(call) {
       const { body, tx } = call
+      await lock(tx, 'project', call.params.domain_id)
       const old = await findDomain(tx, call.params.domain_id)
       sameId(body.domain, old.id)
       refuseUpdate('domain', old, body.domain)
@@ -125,7 +126,7 @@ export const domains = [
       const domain = await tx
         .updateTable('identity.project')
         .set({ name, enabled, tags, description: description === undefined ? old.description : (description ?? '') })
-        .set({ options: optionsOf(options, old.options), extra: extraOf(body.domain, known, old.extra) })
+        .set({ options: optionsOf(options, old.options), extra: extraOf(body.domain, known, old.extra), lives: livesOf(old, enabled) })
         .where('id', '=', old.id)
         .returningAll()
         .executeTakeFirstOrThrow(orGone('domain', old.id))

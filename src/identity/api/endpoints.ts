@@ -5,7 +5,7 @@ import { badRequest, notFound } from '../../http/fault.ts'
 import { type Call, row } from '../../http/table.ts'
 import { identityChanged, newId } from '../control/changed.ts'
 import { enabled, extraOf, nullable, partial, sameId, wrapped } from './fields.ts'
-import { orGone } from './find.ts'
+import { lock, orGone } from './find.ts'
 import { collection, limitOf, matching, selfLink } from './list.ts'
 import { findRegion } from './regions.ts'
 import { findService } from './services.ts'
@@ -133,6 +133,7 @@ export const endpoints = [
     summary: 'Change an endpoint',
     async run(call) {
       const { body, tx } = call
+      await lock(tx, 'endpoint', call.params.endpoint_id)
       const old = await findEndpoint(tx, call.params.endpoint_id)
       sameId(body.endpoint, old.id)
       const { url = old.url, enabled = old.enabled, interface: face = old.interface } = body.endpoint

@@ -2,6 +2,7 @@
 // rows ask policy with what was found, and an absent object belongs to no domain.
 import type { Tx } from '../../database/connect.ts'
 import { notFound } from '../../http/fault.ts'
+import type { ProjectRow } from '../control/projects.ts'
 
 export const peekUser = (tx: Tx, id: string) => tx.selectFrom('identity.user').selectAll().where('id', '=', id).executeTakeFirst()
 export const peekGroup = (tx: Tx, id: string) => tx.selectFrom('identity.group').selectAll().where('id', '=', id).executeTakeFirst()
@@ -13,7 +14,7 @@ export const peekDomain = (tx: Tx, id: string) =>
 export type UserRow = NonNullable<Awaited<ReturnType<typeof peekUser>>>
 export type GroupRow = NonNullable<Awaited<ReturnType<typeof peekGroup>>>
 export type RoleRow = NonNullable<Awaited<ReturnType<typeof peekRole>>>
-export type { ProjectRow } from '../control/projects.ts'
+export type { ProjectRow }
 
 const missing = (kind: string, id: string) => notFound(`Could not find ${kind}: ${id}.`)
 
@@ -31,3 +32,13 @@ export const findGroup = async (tx: Tx, id: string) => found(await peekGroup(tx,
 export const findRole = async (tx: Tx, id: string) => found(await peekRole(tx, id), 'role', id)
 export const findProject = async (tx: Tx, id: string) => found(await peekProject(tx, id), 'project', id)
 export const findDomain = async (tx: Tx, id: string) => found(await peekDomain(tx, id), 'domain', id)
+
+type Table = 'user' | 'group' | 'role' | 'project' | 'region' | 'service' | 'endpoint' | 'credential' | 'policy'
+
+/** Holds the row until the end of the transaction, for changes that put what a body names over what was there; whether it exists, who reads it says. */
+export async function lock(tx: Tx, table: Table, id: string): Promise<void> {
+  await tx.selectFrom(`identity.${table}`).select('id').where('id', '=', id).forNoKeyUpdate().execute()
+}
+
+/** `lives` after a change: one more where it was enabled and no longer is, which voids its tokens for good. */
+export const livesOf = ({ enabled, lives }: ProjectRow, stays: boolean): number => (enabled && !stays ? lives + 1 : lives)

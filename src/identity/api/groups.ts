@@ -6,7 +6,7 @@ import { type Call, row } from '../../http/table.ts'
 import { identityChanged, newId } from '../control/changed.ts'
 import { forgetActors } from '../control/projects.ts'
 import { extraOf, id, name, partial, sameDomain, sameId, taken, text, wrapped } from './fields.ts'
-import { findDomain, findGroup, findUser, type GroupRow, orGone, peekGroup, peekUser } from './find.ts'
+import { findDomain, findGroup, findUser, type GroupRow, lock, orGone, peekGroup, peekUser } from './find.ts'
 import { homeDomain } from './home.ts'
 import { collection, limitOf, matching, selfLink } from './list.ts'
 import { shownUsers, userView } from './users.ts'
@@ -90,6 +90,7 @@ export const groups = [
     summary: 'Change a group',
     async run(call) {
       const { body, tx } = call
+      await lock(tx, 'group', call.params.group_id)
       const old = await findGroup(tx, call.params.group_id)
       sameId(body.group, old.id)
       sameDomain(body.group, old.domain_id)

@@ -6,7 +6,7 @@ import { notFound } from '../../http/fault.ts'
 import { type Call, row } from '../../http/table.ts'
 import { newId } from '../control/changed.ts'
 import { extraOf, partial, sameId, wrapped } from './fields.ts'
-import { orGone } from './find.ts'
+import { lock, orGone } from './find.ts'
 import { collection, limitOf, matching, selfLink } from './list.ts'
 
 const properties = { blob: t.String(), type: t.String({ maxLength: 255 }) }
@@ -78,6 +78,7 @@ export const policyDocuments = [
     summary: 'Change a policy document',
     async run(call) {
       const { body, tx } = call
+      await lock(tx, 'policy', call.params.policy_id)
       const old = await findPolicy(tx, call.params.policy_id)
       sameId(body.policy, old.id)
       const { type = old.type, blob = old.blob } = body.policy

@@ -27,7 +27,7 @@ import {
   text,
   wrapped,
 } from './fields.ts'
-import { findDomain, findProject, orGone, type ProjectRow, peekProject } from './find.ts'
+import { findDomain, findProject, livesOf, lock, orGone, type ProjectRow, peekProject } from './find.ts'
 import { homeDomain } from './home.ts'
 import { asked, askedFlag, collection, limitOf, matching, selfLink } from './list.ts'
 
@@ -136,6 +136,7 @@ export const projects = [
     summary: 'Change a project; while it is disabled, nobody can work in it',
     async run(call) {
       const { body, tx } = call
+      await lock(tx, 'project', call.params.project_id)
       const old = await findProject(tx, call.params.project_id)
       sameId(body.project, old.id)
       sameDomain(body.project, old.domain_id)
@@ -148,7 +149,7 @@ export const projects = [
       const project = await tx
         .updateTable('identity.project')
         .set({ name, enabled, tags, description: description === undefined ? old.description : (description ?? '') })
-        .set({ options: optionsOf(options, old.options), extra: extraOf(body.project, known, old.extra) })
+        .set({ options: optionsOf(options, old.options), extra: extraOf(body.project, known, old.extra), lives: livesOf(old, enabled) })
         .where('id', '=', old.id)
         .returningAll()
         .executeTakeFirstOrThrow(orGone('project', old.id))

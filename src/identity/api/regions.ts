@@ -5,7 +5,7 @@ import { badRequest, forbidden, notFound } from '../../http/fault.ts'
 import { type Call, row } from '../../http/table.ts'
 import { identityChanged, newId } from '../control/changed.ts'
 import { extraOf, nullable, partial, sameId, taken, text, wrapped } from './fields.ts'
-import { orGone } from './find.ts'
+import { lock, orGone } from './find.ts'
 import { collection, limitOf, matching, selfLink } from './list.ts'
 
 const regionId = t.String({ minLength: 1, maxLength: 255 })
@@ -115,6 +115,7 @@ export const regions = [
     summary: 'Change a region',
     async run(call) {
       const { body, tx } = call
+      await lock(tx, 'region', call.params.region_id)
       const old = await findRegion(tx, call.params.region_id)
       sameId(body.region, old.id)
       const { description, parent_region_id = old.parent_region_id } = body.region

@@ -19,7 +19,7 @@ import {
   text,
   wrapped,
 } from './fields.ts'
-import { findDomain, found, orGone, peekRole, type RoleRow } from './find.ts'
+import { findDomain, found, lock, orGone, peekRole, type RoleRow } from './find.ts'
 import { asked, collection, limitOf, matching, selfLink } from './list.ts'
 import { refuseDomainScope } from './policies.ts'
 
@@ -114,6 +114,7 @@ export const roles = [
     summary: 'Change a role',
     async run(call) {
       const { body, tx } = call
+      await lock(tx, 'role', call.params.role_id)
       const old = await roleFor(call, 'update', call.params.role_id)
       sameId(body.role, old.id)
       sameDomain(body.role, old.domain_id)

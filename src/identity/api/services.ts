@@ -5,7 +5,7 @@ import { notFound } from '../../http/fault.ts'
 import { type Call, row } from '../../http/table.ts'
 import { identityChanged, newId } from '../control/changed.ts'
 import { enabled, extraOf, partial, sameId, text, wrapped } from './fields.ts'
-import { orGone } from './find.ts'
+import { lock, orGone } from './find.ts'
 import { collection, limitOf, matching, selfLink } from './list.ts'
 
 const word = t.String({ minLength: 1, maxLength: 255 })
@@ -84,6 +84,7 @@ export const services = [
     summary: 'Change a service',
     async run(call) {
       const { body, tx } = call
+      await lock(tx, 'service', call.params.service_id)
       const old = await findService(tx, call.params.service_id)
       sameId(body.service, old.id)
       const { type = old.type, name = old.name, description = old.description, enabled = old.enabled } = body.service

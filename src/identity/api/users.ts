@@ -9,7 +9,7 @@ import { forgetActors } from '../control/projects.ts'
 import { projectsOf } from '../control/reach.ts'
 import { checkPassword, hashGiven, setPassword, voidTokens } from '../control/users.ts'
 import { enabled, extraOf, id, name, nullable, optionsOf, partial, sameDomain, sameId, taken, text, wrapped } from './fields.ts'
-import { findDomain, findUser, found, peekUser, type UserRow } from './find.ts'
+import { findDomain, findUser, found, lock, peekUser, type UserRow } from './find.ts'
 import { groupView } from './groups.ts'
 import { homeDomain } from './home.ts'
 import { collection, limitOf, matching, selfLink } from './list.ts'
@@ -174,6 +174,7 @@ export const users = [
       const { db, body, params } = call
       const hash = await hashGiven(body.user.password)
       return await db.write(async (tx) => {
+        await lock(tx, 'user', params.user_id)
         const old = await findUser(tx, params.user_id)
         sameId(body.user, old.id)
         sameDomain(body.user, old.domain_id)

@@ -13,6 +13,8 @@ export interface Facts {
   roles: { id: string; name: string }[]
   /** See Claims. */
   since: number
+  /** How often the scope, its domain and the user's domain were disabled, so that tokens from before stay void. See Claims. */
+  lives: number
   passwordExpiresAt: Date | null
   /** Sets of methods of which one must have been used to sign in; none for users who need no more than one. */
   factors: string[][]
@@ -22,6 +24,7 @@ interface Row {
   user_name: string
   user_domain: Domain
   since: Date
+  lives: number
   options: { multi_factor_auth_enabled?: boolean; multi_factor_auth_rules?: string[][] }
   password_expires_at: Date | null
   place: { id: string; name: string; domain: Domain | null } | null
@@ -57,6 +60,7 @@ export async function readFacts(tx: Tx, userId: string, scope: Scope): Promise<F
       select i.implied_role_id from identity.implied_role i join granted on granted.role_id = i.prior_role_id
     )
     select u.name as user_name, json_build_object('id', ud.id, 'name', ud.name) as user_domain, u.tokens_valid_from as since, u.options,
+           ud.lives + coalesce(s.lives, 0) + coalesce(sd.lives, 0) as lives,
            (select p.expires_at from identity.password p where p.user_id = u.id order by p.id desc limit 1) as password_expires_at,
            case when s.id is not null then json_build_object('id', s.id, 'name', s.name,
              'domain', case when sd.id is not null then json_build_object('id', sd.id, 'name', sd.name) end) end as place,
@@ -79,6 +83,7 @@ export async function readFacts(tx: Tx, userId: string, scope: Scope): Promise<F
     system: scope.kind === 'system',
     roles: scope.kind === 'none' ? [] : row.roles,
     since: row.since.getTime(),
+    lives: row.lives,
     passwordExpiresAt: row.password_expires_at,
     factors: row.options.multi_factor_auth_enabled ? (row.options.multi_factor_auth_rules ?? []) : [],
   }

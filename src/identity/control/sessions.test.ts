@@ -82,6 +82,8 @@ describe('sessions', () => {
     const { project, token } = await someone()
     await admins('PATCH', `/projects/${project}`, { project: { enabled: false } })
     assert.equal(await works(token), false)
+    await admins('PATCH', `/projects/${project}`, { project: { enabled: true } })
+    assert.equal(await works(token), false, 'a token from before stays void')
     const other = await someone()
     await admins('DELETE', `/projects/${other.project}`)
     assert.equal(await works(other.token), false)
@@ -112,6 +114,9 @@ describe('sessions', () => {
     assert.ok(await works(token))
     await admins('PATCH', `/domains/${domain.id}`, { domain: { enabled: false } })
     assert.equal(await works(token), false)
+    await admins('PATCH', `/domains/${domain.id}`, { domain: { enabled: true } })
+    assert.equal(await works(token), false, 'a token from before stays void')
+    assert.ok(await works(await cloud.signIn(name, 'p', { project: { id: project.id } })))
   })
 
   test('a role inherited from the domain, and what it implies', async () => {

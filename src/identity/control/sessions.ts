@@ -133,7 +133,7 @@ export function openSessions(db: Database, sealingKey: Buffer): Sessions {
       if (!isSure()) await makeSure()
       if (revoked.has(claims)) return null
       const now = await remembered(claims.user, claims.scope)
-      if (!now || now.since !== claims.since) return null
+      if (!now || now.since !== claims.since || now.lives !== claims.lives) return null
       if (entry.session?.facts !== now) entry.session = { claims, facts: now, who: whoIs(claims, now) }
       return entry.session
     },

@@ -2,7 +2,7 @@
 // there are looked up. What fails says only "authentication required", so that nobody can tell users, projects or domains from strangers.
 import { sql } from 'kysely'
 import type { Database } from '../../database/connect.ts'
-import { badRequest, unauthorized } from '../../http/fault.ts'
+import { badRequest, forbidden, notFound, unauthorized } from '../../http/fault.ts'
 import { type Facts, readFacts } from './facts.ts'
 import { verifyPassword } from './passwords.ts'
 import type { Session, Sessions } from './sessions.ts'
@@ -49,12 +49,16 @@ export async function signIn(db: Database, sessions: Sessions, request: AuthRequ
   if (!first || proofs.some(({ user, since }) => user !== first.user || since !== first.since)) throw unauthorized()
   const used = [...new Set([...methods, ...proofs.flatMap((proof) => proof.methods)])]
 
+  const parent = proofs.find(({ claims }) => claims)?.claims
+  if (parent?.scope.kind === 'system' && 'named' in wanted) {
+    throw forbidden('Using a system-scoped token to create a project-scoped or domain-scoped token is not allowed.')
+  }
+
   const { scope, facts } = await scopeFor(db, first.user, wanted)
   if (facts.since !== first.since) throw unauthorized()
   const { factors } = facts
   if (factors.length > 0 && !factors.some((rule) => rule.every((method) => used.includes(method)))) throw unauthorized()
   const now = Date.now()
-  const parent = proofs.find(({ claims }) => claims)?.claims
   const claims: Claims = {
     user: first.user,
     scope,
@@ -63,6 +67,7 @@ export async function signIn(db: Database, sessions: Sessions, request: AuthRequ
     expiresAt: Math.min(now + lifetime * 1000, parent?.expiresAt ?? Number.POSITIVE_INFINITY),
     auditIds: [newAuditId(), ...(parent ? parent.auditIds.slice(-1) : [])],
     since: first.since,
+    lives: facts.lives,
   }
   return { token: await sessions.seal(claims), claims, facts }
 }
@@ -77,7 +82,8 @@ interface Proof {
 
 async function byToken(sessions: Sessions, token: string): Promise<Proof> {
   const session = await sessions.open(token)
-  if (!session) throw unauthorized()
+  // Keystone's answer here; who has a token that is not valid any more learns nothing that they don't know.
+  if (!session) throw notFound('Could not find token.')
   const { claims } = session
   return { user: claims.user, since: claims.since, methods: claims.methods, claims }
 }

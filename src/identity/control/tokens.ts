@@ -17,6 +17,8 @@ export interface Claims {
   auditIds: string[]
   /** The user's `tokens_valid_from` in ms when the password was checked; a token with any other value is void, whatever the clocks say. */
   since: number
+  /** `Facts.lives` when it was made; any other value voids it. */
+  lives: number
 }
 
 const methodLetters = { password: 'p', token: 't' } as const
@@ -59,7 +61,7 @@ function kidOf(token: string): string | undefined {
   }
 }
 
-function pack({ user, scope, methods, issuedAt, expiresAt, auditIds, since }: Claims): string {
+function pack({ user, scope, methods, issuedAt, expiresAt, auditIds, since, lives }: Claims): string {
   const where = scopeLetters[scope.kind] + ('id' in scope ? shorten(scope.id) : '')
   const letters = methods.map((method) => methodLetters[method as keyof typeof methodLetters]).join('')
   return JSON.stringify([
@@ -68,11 +70,12 @@ function pack({ user, scope, methods, issuedAt, expiresAt, auditIds, since }: Cl
     letters,
     ...[issuedAt, expiresAt, since].map((time) => time.toString(36)),
     auditIds.join(''),
+    lives,
   ])
 }
 
 function unpack(text: string): Claims {
-  const [user, where, letters, issuedAt, expiresAt, since, audit] = JSON.parse(text) as [
+  const [user, where, letters, issuedAt, expiresAt, since, audit, lives] = JSON.parse(text) as [
     string,
     string,
     string,
@@ -80,6 +83,7 @@ function unpack(text: string): Claims {
     string,
     string,
     string,
+    number,
   ]
   const kind = nameOf(scopeLetters, where[0]!)
   return {
@@ -90,6 +94,7 @@ function unpack(text: string): Claims {
     expiresAt: Number.parseInt(expiresAt, 36),
     since: Number.parseInt(since, 36),
     auditIds: audit.match(/.{22}/g) ?? [],
+    lives,
   }
 }
 
