@@ -108,6 +108,12 @@ export const settings = {
     parseCompliance,
     'lockout, password rules and inactivity (PCI-DSS) under the names of Keystone\'s [security_compliance], as JSON: {"lockout_failure_attempts": 6}',
   ),
+  limitModel: define(
+    'WISP_LIMIT_MODEL',
+    'flat',
+    oneOf('flat', 'strict_two_level'),
+    "how limits are enforced: flat looks at each project by itself, strict_two_level also at its domain's sum (and allows two levels of projects)",
+  ),
   maxImageSize: define('WISP_MAX_IMAGE_GB', '1024', number(0.001, 1e6), 'largest image that may be uploaded, in GB'),
   hostName: define('WISP_HOST_NAME', os.hostname(), text, 'name of this machine as a compute host; must not change afterwards'),
   controllers: define(

@@ -11,12 +11,14 @@ import { endpoints } from './api/endpoints.ts'
 import { grants } from './api/grants.ts'
 import { groups } from './api/groups.ts'
 import { impliedRoles } from './api/implied-roles.ts'
+import { limits } from './api/limits.ts'
 import { notBuiltPolicies, notBuiltRows } from './api/not-built.ts'
 import { policies, refuseDomainScope } from './api/policies.ts'
 import { policyDocuments } from './api/policy-documents.ts'
 import { projectTags } from './api/project-tags.ts'
-import { projects } from './api/projects.ts'
+import { createProject, projects } from './api/projects.ts'
 import { regions } from './api/regions.ts'
+import { registeredLimits } from './api/registered-limits.ts'
 import { revocationEvents } from './api/revocation-events.ts'
 import { roleAssignments } from './api/role-assignments.ts'
 import { roles } from './api/roles.ts'
@@ -30,7 +32,7 @@ export interface IdentityDeps {
   db: Database
   /** The 32 bytes of the data directory's secret.key. */
   key: Buffer
-  config: Pick<Config, 'publicUrl' | 'tokenLifetime'>
+  config: Pick<Config, 'publicUrl' | 'tokenLifetime' | 'limitModel'>
 }
 
 /** Two services: the API at /identity/v3 and /v3, and the list of versions at /identity and /. */
@@ -41,6 +43,7 @@ export function identity({ db, key, config }: IdentityDeps): Service[] {
     ...tokens({ sessions: sessionsOf(db, key), lifetime: config.tokenLifetime, publicUrl: config.publicUrl }),
     ...domains,
     ...projects,
+    createProject(config.limitModel),
     ...projectTags,
     ...users,
     ...groups,
@@ -52,6 +55,8 @@ export function identity({ db, key, config }: IdentityDeps): Service[] {
     ...services,
     ...endpoints,
     ...endpointFilters,
+    ...registeredLimits,
+    ...limits(config.limitModel),
     ...credentials(key),
     ...policyDocuments,
     ...endpointPolicies,

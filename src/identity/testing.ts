@@ -7,6 +7,7 @@ import { openPolicy } from '../http/policy.ts'
 import { api } from '../http/table.ts'
 import { authenticator } from './control/authenticate.ts'
 import { type Bootstrapped, bootstrapIdentity } from './control/bootstrap.ts'
+import type { LimitModel } from './control/limits.ts'
 import { identity } from './service.ts'
 
 export const passwords = { admin: 'secret-of-admin', demo: 'secret-of-demo' }
@@ -45,13 +46,13 @@ export const password = (name: string, secret: string, scope?: unknown) => ({
   },
 })
 
-export async function testCloud(): Promise<TestCloud> {
+export async function testCloud(limitModel: LimitModel = 'flat'): Promise<TestCloud> {
   const { db, drop } = await testDatabase()
   const key = randomBytes(32)
   const made = await db.write((tx) =>
     bootstrapIdentity(tx, { adminPassword: passwords.admin, demoPassword: passwords.demo, region: 'RegionOne', sealingKey: key }),
   )
-  const services = identity({ db, key, config: { publicUrl: undefined, tokenLifetime: 3600 } })
+  const services = identity({ db, key, config: { publicUrl: undefined, tokenLifetime: 3600, limitModel } })
   const policy = openPolicy(services)
   const app = api(services, { db, authenticate: authenticator(db, key), policy, log: pino({ level: 'silent' }) })
   await app.ready()

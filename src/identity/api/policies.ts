@@ -124,6 +124,9 @@ export const policies: PolicyDefaults = {
     ]),
   ),
   ...all(adminOrReader, 'get_policy_for_endpoint list_endpoints_for_policy'),
+  ...all('', 'get_limit_model list_limits get_registered_limit list_registered_limits'),
+  'identity:get_limit': `${adminOrReader} or domain_id:%(target.limit.domain.id)s or domain_id:%(target.limit.project.domain_id)s or (project_id:%(target.limit.project_id)s and not None:%(target.limit.project_id)s)`,
+  ...all(admin, 'create_limits update_limit delete_limit create_registered_limits update_registered_limit delete_registered_limit'),
   ...all('rule:service_or_admin', 'list_revoke_events revocation_list'),
   ...crud('credential', 'credentials', `${adminOrReader} or ${credentialOwner}`, `${admin} or ${credentialOwner}`),
 }

@@ -6,6 +6,7 @@ import type { Tx } from '../../database/connect.ts'
 import { badRequest, Fault, forbidden } from '../../http/fault.ts'
 import { type Call, type RawQuery, row } from '../../http/table.ts'
 import { identityChanged, newId } from '../control/changed.ts'
+import { type LimitModel, limitModels, limitsOf } from '../control/limits.ts'
 import { forgetTargets, projectsAbove, projectsBelow } from '../control/projects.ts'
 import { projectsOf } from '../control/reach.ts'
 import { deleteDomain } from './domains.ts'
@@ -42,8 +43,8 @@ const properties = {
   tags: t.Optional(tags),
 }
 const known = Object.keys(properties)
-/** Keystone's max_project_tree_depth, and the domain above. */
-const deepest = 5 + 1
+/** Keystone's max_project_tree_depth or what the model allows, and the domain above. */
+const deepestIn = (model: LimitModel) => Math.min(5, limitModels[model].depth ?? 5) + 1
 
 const duplicate = ({ id, name, is_domain }: { id: string; name: string; is_domain: boolean }) =>
   taken(
@@ -92,28 +93,6 @@ export const projects = [
         .limit(limitOf(query))
         .execute()
       return collection(call, 'projects', rows, (project) => projectView(call, project))
-    },
-  }),
-  row({
-    route: 'POST /projects',
-    policy: 'identity:create_project',
-    target: ({ body, who }) => ({ target: { project: { ...body.project, domain_id: body.project.domain_id ?? homeDomain(who) } } }),
-    body: wrapped('project', t.Object(properties, { additionalProperties: true })),
-    reply: 201,
-    summary: 'Create a project',
-    async run(call) {
-      const { body, tx } = call
-      const { description, enabled = true, is_domain = false, options, tags = [] } = body.project
-      const place = is_domain ? rootPlace(body.project) : await placeFor(call, body.project)
-      const values = { id: newId(), name: body.project.name.trim(), description: description ?? '', enabled, is_domain, tags, ...place }
-      const project = await tx
-        .insertInto('identity.project')
-        .values({ ...values, options: optionsOf(options), extra: extraOf(body.project, known) })
-        .returningAll()
-        .executeTakeFirstOrThrow()
-        .catch(duplicate(values))
-      await identityChanged(tx)
-      return { project: projectView(call, project) }
     },
   }),
   row({
@@ -181,6 +160,31 @@ export const projects = [
   }),
 ]
 
+/** How deep a tree of projects may be depends on how limits are enforced. */
+export const createProject = (model: LimitModel) =>
+  row({
+    route: 'POST /projects',
+    policy: 'identity:create_project',
+    target: ({ body, who }) => ({ target: { project: { ...body.project, domain_id: body.project.domain_id ?? homeDomain(who) } } }),
+    body: wrapped('project', t.Object(properties, { additionalProperties: true })),
+    reply: 201,
+    summary: 'Create a project',
+    async run(call) {
+      const { body, tx } = call
+      const { description, enabled = true, is_domain = false, options, tags = [] } = body.project
+      const place = is_domain ? rootPlace(body.project) : await placeFor(call, body.project, deepestIn(model))
+      const values = { id: newId(), name: body.project.name.trim(), description: description ?? '', enabled, is_domain, tags, ...place }
+      const project = await tx
+        .insertInto('identity.project')
+        .values({ ...values, options: optionsOf(options), extra: extraOf(body.project, known) })
+        .returningAll()
+        .executeTakeFirstOrThrow()
+        .catch(duplicate(values))
+      await identityChanged(tx)
+      return { project: projectView(call, project) }
+    },
+  })
+
 function rootPlace({ domain_id, parent_id }: { domain_id?: string | null | undefined; parent_id?: string | null | undefined }) {
   if (parent_id || domain_id) throw badRequest('only root projects are allowed to act as domains.')
   return { domain_id: null, parent_id: null }
@@ -190,6 +194,7 @@ function rootPlace({ domain_id, parent_id }: { domain_id?: string | null | undef
 async function placeFor(
   { tx, who }: Pick<Call, 'tx' | 'who'>,
   wanted: { domain_id?: string | null | undefined; parent_id?: string | null | undefined },
+  deepest: number,
 ): Promise<{ domain_id: string; parent_id: string }> {
   const domain_id = wanted.domain_id ?? homeDomain(who)
   const parent_id = wanted.parent_id ?? domain_id
@@ -224,7 +229,7 @@ async function refuseSwitch(tx: Tx, { id, is_domain }: ProjectRow, enabled: bool
   }
 }
 
-/** Lists show only those projects that the caller has a role in; the ids are shown to whoever may see the project. */
+/** Lists show only those projects that the caller has a role in, with ?include_limits their limits; the ids are shown to whoever may see the project. */
 async function relatives(call: Pick<Call, 'tx' | 'who' | 'url'> & { query: RawQuery }, { id, parent_id }: ProjectRow): Promise<object> {
   const { query, tx, who } = call
   const wants = (name: string) => askedFlag(query, name)
@@ -236,7 +241,13 @@ async function relatives(call: Pick<Call, 'tx' | 'who' | 'url'> & { query: RawQu
   const out: Record<string, unknown> = {}
   const listed = async (all: { id: string }[]) => {
     const mine = new Map((await projectsOf(tx, who.user.id)).map((project) => [project.id, project]))
-    return all.flatMap(({ id }) => (mine.has(id) ? [{ project: projectView(call, mine.get(id)!) }] : []))
+    const shown = all.filter(({ id }) => mine.has(id)).map(({ id }) => mine.get(id)!)
+    if (!wants('include_limits')) return shown.map((project) => ({ project: projectView(call, project) }))
+    const limits = await limitsOf(
+      tx,
+      shown.map(({ id }) => id),
+    )
+    return shown.map((project) => ({ project: { ...projectView(call, project), limits: limits.get(project.id) ?? [] } }))
   }
   if (wants('parents_as_list')) out.parents = await listed(await projectsAbove(tx, id))
   if (wants('parents_as_ids')) {
