@@ -33,9 +33,32 @@ test('the legacy form: a list (or) of lists (and)', () => {
 })
 
 test('what is no rule is refused with what was found', () => {
-  for (const broken of ['role:a and', 'and role:a', 'role:a role:b', '(role:a', 'role:a)', 'admin', "'role:a'", 'not', '()', 5, {}]) {
+  for (const broken of [
+    'role:a and',
+    'and role:a',
+    'role:a role:b',
+    '(role:a',
+    'role:a)',
+    "'role:a' or role:a",
+    'not role:a not',
+    '()',
+    ' ',
+    5,
+    {},
+  ]) {
     assert.throws(() => parse(broken), Error, String(broken))
   }
+})
+
+test('a word that is no check denies by itself and is reported; the rest of the rule holds, as in oslo.policy', () => {
+  const heard: string[] = []
+  const hear = (problem: string) => void heard.push(problem)
+  assert.deepEqual(parse('admin or role:a', hear), { kind: 'or', of: [{ kind: 'false' }, a] })
+  assert.deepEqual(parse([['admin'], '', ['role:a']], hear), { kind: 'or', of: [{ kind: 'false' }, a] })
+  assert.deepEqual(parse("('a':'b')", hear), check("'a'", "'b'"))
+  assert.deepEqual(parse("'a:b'"), { kind: 'word', word: "'a:b'" })
+  assert.deepEqual(parse(' AND'), { kind: 'word', word: 'AND' })
+  assert.deepEqual(heard, Array(2).fill("'admin' is no check: it needs the form kind:match, '@' or '!'"))
 })
 
 test('what is printed is read again as the same tree', () => {

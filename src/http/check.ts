@@ -16,6 +16,12 @@ export type Grant = (creds: Credentials, target: Target) => boolean
 export type Deny = (creds: Credentials, target: Target) => string
 type Rules = Map<string, { grant: Grant; deny: Deny }>
 
+/**
+ * Where the reference's engine breaks off with an exception (`role:%d`, `5a:x`, a rule that leads back to itself) nothing can be said
+ * about the rule, not even under `not`: whoever asks takes this for a no.
+ */
+export class Undecidable extends Error {}
+
 const known = new WeakMap<Who, Credentials>()
 
 /** The caller's credentials under oslo.policy's names; made once for each Who. */
@@ -33,6 +39,8 @@ export function credentials(who: Who): Credentials {
     domain_id: who.domain?.id,
     domain_name: who.domain?.name,
     system_scope: who.system ? 'all' : undefined,
+    // What it was called before; oslo.policy knows both.
+    system: who.system ? 'all' : undefined,
     is_admin_project: true,
     roles: who.roles,
     lowerRoles: new Set(who.roles.map((role) => role.toLowerCase())),
@@ -42,10 +50,28 @@ export function credentials(who: Who): Credentials {
   return creds
 }
 
-/** Makes the closures of one rule; `rules` may be filled later, `rule:x` looks there when asked. */
-export function compile(check: Check, rules: Rules): { grant: Grant; deny: Deny } {
-  const grant = grantOf(check, rules)
+/**
+ * Makes the closures of one rule; `rules` may be filled later, `rule:x` looks there when asked. They throw Undecidable.
+ * @param circular whether the rule may lead back to itself
+ */
+export function compile(check: Check, rules: Rules, circular = false): { grant: Grant; deny: Deny } {
+  const plain = grantOf(check, rules)
+  const grant = circular ? once(plain) : plain
   return { grant, deny: (creds, target) => (grant(creds, target) ? '' : why(check, rules, creds, target)) }
+}
+
+/** Caller and target stay the same while a rule is asked, so one that is asked again meanwhile would never end. */
+function once(grant: Grant): Grant {
+  let asked = false
+  return (creds, target) => {
+    if (asked) throw new Undecidable('it leads back to itself')
+    asked = true
+    try {
+      return grant(creds, target)
+    } finally {
+      asked = false
+    }
+  }
 }
 
 function grantOf(check: Check, rules: Rules): Grant {
@@ -68,11 +94,15 @@ function grantOf(check: Check, rules: Rules): Grant {
     }
     case 'check':
       return grantOne(check.left, check.right, rules)
+    case 'word':
+      return () => {
+        throw new Undecidable(`${check.word} is no check`)
+      }
   }
 }
 
 function grantOne(left: string, right: string, rules: Rules): Grant {
-  if (left === 'rule') return (creds, target) => rules.get(right)?.grant(creds, target) ?? false
+  if (left === 'rule') return (creds, target) => named(right, rules)?.grant(creds, target) ?? false
   if (left === 'field') return fieldCheck(right)
   const fill = template(right)
   if (left === 'role') {
@@ -89,17 +119,23 @@ function grantOne(left: string, right: string, rules: Rules): Grant {
   const path = left.split('.')
   return (creds, target) => {
     const wanted = fill(target)
-    return wanted !== undefined && matches(Object.hasOwn(creds, left) ? creds[left] : creds, Object.hasOwn(creds, left) ? [] : path, wanted)
+    if (wanted === undefined) return false
+    if (!isPath(left)) throw new Undecidable(`'${left}' is neither an attribute of the caller nor a literal`)
+    return matches(creds, path, wanted)
   }
 }
 
+/** The rule of this name, or the one named `default`, which stands in for all that are missing. */
+const named = (rule: string, rules: Rules) => rules.get(rule) ?? rules.get('default')
+
 /** A caller without the attribute never matches: an unscoped token must not own what belongs to no project. */
 function matches(value: unknown, path: string[], wanted: string): boolean {
-  if (value === undefined || value === null) return false
-  if (Array.isArray(value)) return value.some((item) => matches(item, path, wanted))
+  if (value === undefined) return false
   const [key, ...rest] = path
-  if (key === undefined) return pythonText(value) === wanted
-  return typeof value === 'object' && Object.hasOwn(value, key) && matches((value as Record<string, unknown>)[key], rest, wanted)
+  if (key === undefined) return value !== null && pythonText(value) === wanted
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new Undecidable(`'${key}' is asked of what has no parts`)
+  const part = Object.hasOwn(value, key) ? (value as Record<string, unknown>)[key] : undefined
+  return Array.isArray(part) ? part.some((item) => matches(item, rest, wanted)) : matches(part, rest, wanted)
 }
 
 /** `field:networks:router:external=True`: an attribute of the target against a value, or against a pattern after `~`. */
@@ -124,28 +160,46 @@ function regular(source: string): RegExp | undefined {
 
 /** The value of a left side that is a Python literal ('public', "public", True, None, 5), as text. */
 function literalOf(left: string): string | undefined {
-  const quote = left[0]
-  if ((quote === "'" || quote === '"') && left.length > 1 && left.endsWith(quote)) return left.slice(1, -1)
+  if (/^'[^'\\]*'$|^"[^"\\]*"$/u.test(left)) return left.slice(1, -1)
   if (left === 'None' || left === 'True' || left === 'False') return left
-  return /^-?\d+(\.\d+)?$/.test(left) ? left : undefined
+  if (/^[+-]?(0|[1-9]\d*)$/.test(left)) return String(BigInt(left.replace('+', '')))
+  return /^-?(0|[1-9]\d*)\.\d*[1-9]$/.test(left) ? left : undefined
 }
 
-/** `%(a.b)s` in a match becomes the target's value; a key that the target lacks makes the check fail. */
+// What Python would not read as an expression stops the reference's engine: it tries each left side as a literal first.
+const keywords = new Set(
+  `and as assert async await break class continue def del elif else except finally for from global if import in is lambda nonlocal not or
+  pass raise return try while with yield`.split(/\s+/),
+)
+const isPath = (left: string) =>
+  /^[\p{L}_][\p{L}\p{N}_]*([.-][\p{L}_][\p{L}\p{N}_]*)*$/u.test(left) && !left.split(/[.-]/).some((part) => keywords.has(part))
+
+// What stands for a list or an object: nothing in a database has a NUL in it.
+const unequalled = '\0'
+
+/**
+ * `%(a.b)s` in a match becomes the target's value and `%%` a percent sign; a key that the target lacks makes the check fail. A list or an
+ * object (and `%s`, the whole target) equals no text. Any other use of `%` can't be decided.
+ */
 function template(match: string): (target: Target) => string | undefined {
-  const parts = match.split(/%\(([^)]*)\)s/)
-  if (parts.length === 1) {
-    const fixed = match.replaceAll('%%', '%')
-    return () => fixed
-  }
+  if (!match.includes('%')) return () => match
+  const parts = match.split(/%(?:\(([^()]*)\)(s?)|%)/)
+  const stray = () => new Undecidable(`'${match}' has a % that stands for nothing`)
   return (target) => {
     let text = ''
-    for (let i = 0; i < parts.length; i++) {
-      if (i % 2 === 0) text += parts[i]!.replaceAll('%%', '%')
-      else {
-        const value = lookUp(target, parts[i]!)
-        if (value === undefined) return undefined
-        text += pythonText(value)
+    for (let i = 0; i < parts.length; i += 3) {
+      const [plain, key, conversion] = [parts[i]!, parts[i + 1], parts[i + 2]]
+      if (plain.replaceAll('%s', '').includes('%')) throw stray()
+      text += plain.replaceAll('%s', unequalled)
+      if (i + 1 >= parts.length) break
+      if (key === undefined) {
+        text += '%'
+        continue
       }
+      const value = lookUp(target, key)
+      if (value === undefined) return undefined
+      if (conversion !== 's') throw stray()
+      text += typeof value === 'object' && value !== null ? unequalled : pythonText(value)
     }
     return text
   }
@@ -178,7 +232,7 @@ function why(check: Check, rules: Rules, creds: Credentials, target: Target): st
       return [...new Set(check.of.map((part) => why(part, rules, creds, target)))].join(', or ')
     case 'check': {
       if (check.left === 'rule') {
-        const rule = rules.get(check.right)
+        const rule = named(check.right, rules)
         return rule ? rule.deny(creds, target) : `it needs the rule '${check.right}', which is not defined`
       }
       if (check.left === 'role') return `it needs ${print(check)} (the token has ${creds.roles.join(', ') || 'no roles'})`

@@ -70,6 +70,22 @@ test('broken and circular rules deny', () => {
   assert.ok(!allows('is_admin:True', admin, {}, { context_is_admin: 'is_admin:True' }))
 })
 
+test('a missing rule is what the rule named default says', () => {
+  assert.ok(allows('rule:missing', member, {}, { default: 'role:member' }))
+  assert.ok(!allows('rule:missing', member, {}, { default: 'role:admin' }))
+  assert.ok(!allows('not rule:missing', admin, {}, { default: 'rule:elsewhere' }), 'default leads back to itself')
+})
+
+test('what cannot be decided denies, even under not, and is explained', () => {
+  for (const check of ['role:%d', ":'a'", '5a:b', 'class:b', 'user_id.x:b', "'a:b", 'and', "'role:member'"]) {
+    assert.ok(!allows(check, admin) && !allows(`not ${check} and rule:other`, admin, {}, { other: '@' }), check)
+  }
+  assert.ok(!allows('not rule:other', admin, {}, { other: "'role:member'" }))
+  assert.ok(allows('role:admin or role:%d', admin), 'what is not asked does no harm')
+  const policy = openPolicy([{ type: 'compute', policies: { it: 'not role:%d' } }]).of('compute')
+  assert.equal(policy.explain('it', member, {}), "the rule can't be decided: '%d' has a % that stands for nothing")
+})
+
 test('the part that failed is named', () => {
   const rules = { owner: 'project_id:%(project_id)s', both: 'role:manager and rule:owner', either: 'role:admin or rule:owner' }
   const policy = openPolicy([{ type: 'compute', policies: rules }]).of('compute')

@@ -1,12 +1,12 @@
 /**
  * Who may do what, in oslo.policy's rule language: defaults come from each service's table of rules, an operator's policy file
- * overrides them. Every check is parsed once, into closures; what is unknown or broken denies.
+ * overrides them. Every check is parsed once, into closures; what is broken denies, and what is unknown is what the rule `default` says.
  */
 import { readFileSync, statSync, unwatchFile, watchFile } from 'node:fs'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
 import { parse as parseYaml } from 'yaml'
-import { compile, credentials, type Deny, type Grant, type Target } from './check.ts'
+import { compile, credentials, type Deny, type Grant, type Target, Undecidable } from './check.ts'
 import { type Check, parse } from './check-string.ts'
 import type { Who } from './who.ts'
 
@@ -93,11 +93,33 @@ export function openPolicy(services: { type: string; policies: PolicyDefaults }[
 function policyOf(service: string, tables: Map<string, Map<string, Compiled>>): Policy {
   return {
     has: (rule) => tables.get(service)?.has(rule) ?? false,
-    allows: (rule, who, target) => tables.get(service)?.get(rule)?.grant(credentials(who), target) ?? false,
+    allows(rule, who, target) {
+      const compiled = tables.get(service)?.get(rule)
+      return (
+        compiled !== undefined &&
+        decided(
+          () => compiled.grant(credentials(who), target),
+          () => false,
+        )
+      )
+    },
     explain(rule, who, target) {
       const compiled = tables.get(service)?.get(rule)
-      return compiled ? compiled.deny(credentials(who), target) : 'no such rule is known'
+      if (!compiled) return 'no such rule is known'
+      return decided(
+        () => compiled.deny(credentials(who), target),
+        (why) => `the rule can't be decided: ${why}`,
+      )
     },
+  }
+}
+
+function decided<T>(ask: () => T, otherwise: (why: string) => T): T {
+  try {
+    return ask()
+  } catch (error) {
+    if (error instanceof Undecidable) return otherwise(error.message)
+    throw error
   }
 }
 
@@ -158,18 +180,19 @@ function compileAll(rules: Record<string, unknown>, service: string, { log }: Po
   const parsed = new Map<string, Check>()
   for (const [rule, text] of Object.entries(rules)) {
     try {
-      parsed.set(rule, parse(text))
+      parsed.set(
+        rule,
+        parse(text, (problem) => log?.warn({ service, rule, problem }, 'policy rule has a check that denies everyone')),
+      )
     } catch (error) {
       log?.warn({ service, rule, problem: error instanceof Error ? error.message : error }, 'policy rule is broken and denies everyone')
       parsed.set(rule, { kind: 'false' })
     }
   }
-  for (const rule of circular(parsed)) {
-    log?.warn({ service, rule }, 'policy rule refers to itself and denies everyone')
-    parsed.set(rule, { kind: 'false' })
-  }
+  const round = new Set(circular(parsed))
+  for (const rule of round) log?.warn({ service, rule }, 'policy rule leads back to itself and denies whoever gets there')
   const table = new Map<string, Compiled>()
-  for (const [rule, check] of parsed) table.set(rule, compile(check, table))
+  for (const [rule, check] of parsed) table.set(rule, compile(check, table, round.has(rule)))
   return table
 }
 
@@ -182,8 +205,9 @@ function circular(rules: Map<string, Check>): string[] {
     for (let next = open.pop(); next !== undefined; next = open.pop()) {
       if (seen.has(next)) continue
       seen.add(next)
-      const check = rules.get(next)
+      const check = rules.get(next) ?? rules.get('default')
       if (check) open.push(...refersTo(check))
+      if (!rules.has(next)) seen.add('default')
     }
     if (seen.has(start)) bad.push(start)
   }

@@ -129,7 +129,7 @@ export async function makeWorkspace(cloud: Cloud, folder: string): Promise<void>
 }
 
 /** tempest is a Debian package, so Debian's Python runs it, whatever other there may be. */
-function debian(): NodeJS.ProcessEnv {
+export function debian(): NodeJS.ProcessEnv {
   const { PYTHONPATH: _, ...env } = process.env
   return { ...env, PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C.UTF-8' }
 }
