@@ -4,6 +4,7 @@ import type { Database } from '../database/connect.ts'
 import { envelopes } from '../http/envelope.ts'
 import type { AnyRow, Call, Service, Target } from '../http/table.ts'
 import { credentials } from './api/credentials.ts'
+import { domainConfig } from './api/domain-config.ts'
 import { domains } from './api/domains.ts'
 import { endpointFilters } from './api/endpoint-filters.ts'
 import { endpointPolicies } from './api/endpoint-policies.ts'
@@ -32,7 +33,7 @@ export interface IdentityDeps {
   db: Database
   /** The 32 bytes of the data directory's secret.key. */
   key: Buffer
-  config: Pick<Config, 'publicUrl' | 'tokenLifetime' | 'limitModel'>
+  config: Pick<Config, 'publicUrl' | 'tokenLifetime' | 'securityCompliance' | 'limitModel'>
 }
 
 /** Two services: the API at /identity/v3 and /v3, and the list of versions at /identity and /. */
@@ -42,6 +43,7 @@ export function identity({ db, key, config }: IdentityDeps): Service[] {
     ...thisVersion,
     ...tokens({ sessions: sessionsOf(db, key), lifetime: config.tokenLifetime, publicUrl: config.publicUrl }),
     ...domains,
+    ...domainConfig(key, config.securityCompliance),
     ...projects,
     createProject(config.limitModel),
     ...projectTags,

@@ -5,6 +5,7 @@ import { pino } from 'pino'
 import { type TestDatabase, testDatabase } from '../database/testing.ts'
 import { openPolicy } from '../http/policy.ts'
 import { api } from '../http/table.ts'
+import { noCompliance } from '../security-compliance.ts'
 import { authenticator } from './control/authenticate.ts'
 import { type Bootstrapped, bootstrapIdentity } from './control/bootstrap.ts'
 import type { LimitModel } from './control/limits.ts'
@@ -52,7 +53,11 @@ export async function testCloud(limitModel: LimitModel = 'flat'): Promise<TestCl
   const made = await db.write((tx) =>
     bootstrapIdentity(tx, { adminPassword: passwords.admin, demoPassword: passwords.demo, region: 'RegionOne', sealingKey: key }),
   )
-  const services = identity({ db, key, config: { publicUrl: undefined, tokenLifetime: 3600, limitModel } })
+  const services = identity({
+    db,
+    key,
+    config: { publicUrl: undefined, tokenLifetime: 3600, securityCompliance: noCompliance, limitModel },
+  })
   const policy = openPolicy(services)
   const app = api(services, { db, authenticate: authenticator(db, key), policy, log: pino({ level: 'silent' }) })
   await app.ready()

@@ -93,30 +93,6 @@ const features: Feature[] = [
     ],
   },
   {
-    what: 'Domain configuration',
-    rules: {
-      create_domain_config: admin,
-      get_domain_config: adminOrReader,
-      get_security_compliance_domain_config: '',
-      update_domain_config: admin,
-      delete_domain_config: admin,
-      get_domain_config_default: adminOrReader,
-    },
-    operations: [
-      'GET /domains/config/default get_domain_config_default',
-      'GET /domains/config/:group/default get_domain_config_default',
-      'GET /domains/config/:group/:option/default get_domain_config_default',
-      'PUT /domains/:domain_id/config create_domain_config',
-      ...['', '/:group', '/:group/:option'].flatMap((part) => [
-        `GET /domains/:domain_id/config${part} get_domain_config`,
-        `PATCH /domains/:domain_id/config${part} update_domain_config`,
-        `DELETE /domains/:domain_id/config${part} delete_domain_config`,
-      ]),
-      'GET /domains/:domain_id/config/security_compliance get_security_compliance_domain_config',
-      'GET /domains/:domain_id/config/security_compliance/:option get_security_compliance_domain_config',
-    ],
-  },
-  {
     what: 'OAuth',
     rules: {
       ...crudRules('consumer', 'consumers'),
