@@ -215,6 +215,44 @@ export interface IdentityEpoch {
   value: Generated<number>;
 }
 
+export interface IdentityFederatedContext {
+  digest: string;
+  group_ids: string[];
+  id: Generated<number>;
+  identity_provider_id: string;
+  protocol_id: string;
+  used_at: Generated<Date>;
+}
+
+export interface IdentityFederatedUser {
+  identity_provider_id: string;
+  protocol_id: string;
+  unique_id: string;
+  user_id: string;
+}
+
+export interface IdentityFederationConnection {
+  identity_provider_id: string;
+  origin: string;
+  protocol_id: string;
+  secret: Buffer | null;
+  settings: Json;
+  type: string;
+}
+
+export interface IdentityFederationNote {
+  expires_at: Date;
+  id: string;
+  sealed: Buffer | null;
+}
+
+export interface IdentityFederationProtocol {
+  id: string;
+  identity_provider_id: string;
+  mapping_id: string;
+  remote_id_attribute: string | null;
+}
+
 export interface IdentityGroup {
   description: Generated<string>;
   domain_id: string;
@@ -224,8 +262,22 @@ export interface IdentityGroup {
 }
 
 export interface IdentityGroupMember {
+  expires_at: Date | null;
   group_id: string;
   user_id: string;
+}
+
+export interface IdentityIdentityProvider {
+  authorization_ttl: number | null;
+  description: string | null;
+  domain_id: string;
+  enabled: Generated<boolean>;
+  id: string;
+}
+
+export interface IdentityIdentityProviderRemoteId {
+  identity_provider_id: string;
+  remote_id: string;
 }
 
 export interface IdentityImpliedRole {
@@ -240,6 +292,12 @@ export interface IdentityLimit {
   project_id: string | null;
   registered_limit_id: string;
   resource_limit: number;
+}
+
+export interface IdentityMapping {
+  id: string;
+  rules: Json;
+  schema_version: string;
 }
 
 export interface IdentityPassword {
@@ -323,6 +381,13 @@ export interface IdentityRole {
   options: Generated<Json>;
 }
 
+export interface IdentitySamlKey {
+  certificate: string;
+  created_at: Generated<Date>;
+  only_row: Generated<boolean>;
+  sealed: Buffer;
+}
+
 export interface IdentityService {
   description: string | null;
   enabled: Generated<boolean>;
@@ -330,6 +395,15 @@ export interface IdentityService {
   id: string;
   name: string | null;
   type: string;
+}
+
+export interface IdentityServiceProvider {
+  auth_url: string;
+  description: string | null;
+  enabled: Generated<boolean>;
+  id: string;
+  relay_state_prefix: string;
+  sp_url: string;
 }
 
 export interface IdentityTokenKey {
@@ -352,6 +426,7 @@ export interface IdentityUser {
   last_active_at: Date | null;
   name: string;
   options: Generated<Json>;
+  shadow: Generated<boolean>;
   tokens_valid_from: Generated<Date>;
 }
 
@@ -663,10 +738,18 @@ export interface DB {
   "identity.endpoint": IdentityEndpoint;
   "identity.endpoint_group": IdentityEndpointGroup;
   "identity.epoch": IdentityEpoch;
+  "identity.federated_context": IdentityFederatedContext;
+  "identity.federated_user": IdentityFederatedUser;
+  "identity.federation_connection": IdentityFederationConnection;
+  "identity.federation_note": IdentityFederationNote;
+  "identity.federation_protocol": IdentityFederationProtocol;
   "identity.group": IdentityGroup;
   "identity.group_member": IdentityGroupMember;
+  "identity.identity_provider": IdentityIdentityProvider;
+  "identity.identity_provider_remote_id": IdentityIdentityProviderRemoteId;
   "identity.implied_role": IdentityImpliedRole;
   "identity.limit": IdentityLimit;
+  "identity.mapping": IdentityMapping;
   "identity.password": IdentityPassword;
   "identity.policy": IdentityPolicy;
   "identity.policy_association": IdentityPolicyAssociation;
@@ -677,7 +760,9 @@ export interface DB {
   "identity.registered_limit": IdentityRegisteredLimit;
   "identity.revocation": IdentityRevocation;
   "identity.role": IdentityRole;
+  "identity.saml_key": IdentitySamlKey;
   "identity.service": IdentityService;
+  "identity.service_provider": IdentityServiceProvider;
   "identity.token_key": IdentityTokenKey;
   "identity.user": IdentityUser;
   "image.image": ImageImage;

@@ -9,6 +9,10 @@ import { domains } from './api/domains.ts'
 import { endpointFilters } from './api/endpoint-filters.ts'
 import { endpointPolicies } from './api/endpoint-policies.ts'
 import { endpoints } from './api/endpoints.ts'
+import { identityProviders } from './api/federation/identity-providers.ts'
+import { mappings } from './api/federation/mappings.ts'
+import { protocols } from './api/federation/protocols.ts'
+import { serviceProviders } from './api/federation/service-providers.ts'
 import { grants } from './api/grants.ts'
 import { groups } from './api/groups.ts'
 import { impliedRoles } from './api/implied-roles.ts'
@@ -63,6 +67,10 @@ export function identity({ db, key, config }: IdentityDeps): Service[] {
     ...policyDocuments,
     ...endpointPolicies,
     ...revocationEvents,
+    ...identityProviders,
+    ...mappings,
+    ...protocols,
+    ...serviceProviders,
     ...notBuiltRows,
   ]
   return [

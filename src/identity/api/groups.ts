@@ -154,7 +154,7 @@ export const groups = [
       await tx
         .insertInto('identity.group_member')
         .values({ group_id, user_id })
-        .onConflict((c) => c.doNothing())
+        .onConflict((c) => c.columns(['group_id', 'user_id']).doUpdateSet({ expires_at: null }))
         .execute()
       await identityChanged(tx)
     },

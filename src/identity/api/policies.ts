@@ -131,6 +131,10 @@ export const policies: PolicyDefaults = {
   'identity:get_limit': `${adminOrReader} or domain_id:%(target.limit.domain.id)s or domain_id:%(target.limit.project.domain_id)s or (project_id:%(target.limit.project_id)s and not None:%(target.limit.project_id)s)`,
   ...all(admin, 'create_limits update_limit delete_limit create_registered_limits update_registered_limit delete_registered_limit'),
   ...all('rule:service_or_admin', 'list_revoke_events revocation_list'),
+  ...crud('identity_provider', 'identity_providers', adminOrReader, admin),
+  ...crud('protocol', 'protocols', adminOrReader, admin),
+  ...crud('mapping', 'mappings', adminOrReader, admin),
+  ...crud('service_provider', 'service_providers', adminOrReader, admin),
   ...crud('credential', 'credentials', `${adminOrReader} or ${credentialOwner}`, `${admin} or ${credentialOwner}`),
 }
 

@@ -42,6 +42,12 @@ export interface TokenDeps {
   publicUrl: string | undefined
 }
 
+const federationView = ({ identity_provider, protocol, groups }: NonNullable<Session['facts']['federation']>) => ({
+  identity_provider: { id: identity_provider },
+  protocol: { id: protocol },
+  groups: groups.map((id) => ({ id })),
+})
+
 /** As Keystone writes times in tokens: UTC, with microseconds. */
 const timestamp = (ms: number) => new Date(ms).toISOString().replace('Z', '000Z')
 
@@ -67,7 +73,12 @@ export function tokens({ sessions, lifetime, publicUrl }: TokenDeps): AnyRow[] {
   const view = async (call: Pick<Call, 'url' | 'query'> & { query: object }, { claims, facts }: Omit<Session, 'who'>) => ({
     token: {
       methods: claims.methods,
-      user: { ...facts.user, password_expires_at: facts.passwordExpiresAt && timestamp(facts.passwordExpiresAt.getTime()) },
+      user: {
+        ...facts.user,
+        ...(facts.federation
+          ? { 'OS-FEDERATION': federationView(facts.federation) }
+          : { password_expires_at: facts.passwordExpiresAt && timestamp(facts.passwordExpiresAt.getTime()) }),
+      },
       audit_ids: claims.auditIds,
       expires_at: timestamp(claims.expiresAt),
       issued_at: timestamp(claims.issuedAt),
@@ -77,8 +88,18 @@ export function tokens({ sessions, lifetime, publicUrl }: TokenDeps): AnyRow[] {
       ...(claims.scope.kind !== 'none' && { roles: facts.roles }),
       ...(claims.scope.kind !== 'none' &&
         !('nocatalog' in call.query) && { catalog: await catalog(call, facts.user.id, facts.project?.id) }),
+      ...(await serviceProviders()),
     },
   })
+
+  const serviceProviders = async () => {
+    const service_providers = await sessions.serviceProviders()
+    return service_providers.length > 0 && { service_providers }
+  }
+
+  /** The groups that the caller is in by their federated token. */
+  const groupsOf = async ({ headers }: Pick<Call, 'headers'>): Promise<string[]> =>
+    (await sessions.open(String(headers['x-auth-token'])))?.facts.federation?.groups ?? []
 
   /** The token that the request is about. @throws Fault 404 if it is not valid */
   const subject = async (headers: Call['headers']): Promise<{ token: string; session: Session }> => {
@@ -153,28 +174,35 @@ export function tokens({ sessions, lifetime, publicUrl }: TokenDeps): AnyRow[] {
         return { catalog: await catalog(call, who.user.id, who.project.id), links: { self: `${base(call)}/auth/catalog` } }
       },
     }),
-    row({
-      route: 'GET /auth/projects',
-      policy: 'identity:get_auth_projects',
-      reply: 200,
-      summary: 'List the projects that one may scope a token to',
-      run: async (call) =>
-        collection(call, 'projects', await projectsOf(call.tx, call.who.user.id), (project) => projectView(call, project)),
-    }),
-    row({
-      route: 'GET /auth/domains',
-      policy: 'identity:get_auth_domains',
-      reply: 200,
-      summary: 'List the domains that one may scope a token to',
-      run: async (call) => collection(call, 'domains', await domainsOf(call.tx, call.who.user.id), (domain) => domainView(call, domain)),
-    }),
+    ...(['auth', 'OS-FEDERATION'] as const).flatMap((place) => [
+      row({
+        route: `GET /${place}/projects`,
+        policy: 'identity:get_auth_projects',
+        reply: 200,
+        summary: 'List the projects that one may scope a token to',
+        async run(call) {
+          const rows = await projectsOf(call.tx, call.who.user.id, await groupsOf(call))
+          return collection(call, 'projects', rows, (project) => projectView(call, project))
+        },
+      }),
+      row({
+        route: `GET /${place}/domains`,
+        policy: 'identity:get_auth_domains',
+        reply: 200,
+        summary: 'List the domains that one may scope a token to',
+        async run(call) {
+          const rows = await domainsOf(call.tx, call.who.user.id, await groupsOf(call))
+          return collection(call, 'domains', rows, (domain) => domainView(call, domain))
+        },
+      }),
+    ]),
     row({
       route: 'GET /auth/system',
       policy: 'identity:get_auth_system',
       reply: 200,
       summary: 'Show whether one may scope a token to the system',
       run: async (call) => ({
-        system: (await reachesSystem(call.tx, call.who.user.id)) ? [{ all: true }] : [],
+        system: (await reachesSystem(call.tx, call.who.user.id, await groupsOf(call))) ? [{ all: true }] : [],
         links: selfLink(call, 'auth', 'system'),
       }),
     }),

@@ -18,6 +18,8 @@ export interface Facts {
   passwordExpiresAt: Date | null
   /** Sets of methods of which one must have been used to sign in; none for users who need no more than one. */
   factors: string[][]
+  /** Through whom a federated user came in, and the groups that the mapping put them in. */
+  federation: { identity_provider: string; protocol: string; groups: string[] } | null
 }
 
 interface Row {
@@ -29,6 +31,7 @@ interface Row {
   password_expires_at: Date | null
   place: { id: string; name: string; domain: Domain | null } | null
   roles: { id: string; name: string }[]
+  federation: Facts['federation']
 }
 
 /**
@@ -36,8 +39,9 @@ interface Row {
  *
  * Roles as in Keystone: those granted to the user or one of their groups, on the scope itself, or inherited from a project or the
  * domain above it; then all that these imply. Domain-specific roles count only for what they imply.
+ * @param federation a federated token's context: its groups count, and its identity provider must be enabled
  */
-export async function readFacts(tx: Tx, userId: string, scope: Scope): Promise<Facts | null> {
+export async function readFacts(tx: Tx, userId: string, scope: Scope, federation?: number): Promise<Facts | null> {
   const placeId = 'id' in scope ? scope.id : ''
   const { rows } = await sql<Row>`
     with recursive
@@ -50,6 +54,8 @@ export async function readFacts(tx: Tx, userId: string, scope: Scope): Promise<F
       select 'user', ${userId}::text
       union all
       select 'group', group_id from identity.group_member where user_id = ${userId}
+      union
+      select 'group', unnest(group_ids) from identity.federated_context where id = ${federation ?? null}
     ),
     granted(role_id) as (
       select a.role_id
@@ -65,15 +71,20 @@ export async function readFacts(tx: Tx, userId: string, scope: Scope): Promise<F
            case when s.id is not null then json_build_object('id', s.id, 'name', s.name,
              'domain', case when sd.id is not null then json_build_object('id', sd.id, 'name', sd.name) end) end as place,
            coalesce((select json_agg(json_build_object('id', r.id, 'name', r.name) order by r.name)
-                     from identity.role r where r.id in (select role_id from granted) and r.domain_id is null), '[]') as roles
+                     from identity.role r where r.id in (select role_id from granted) and r.domain_id is null), '[]') as roles,
+           case when fi.enabled then json_build_object('identity_provider', c.identity_provider_id, 'protocol', c.protocol_id,
+             'groups', array(select g.id from identity."group" g where g.id = any(c.group_ids) order by g.id)) end as federation
     from identity."user" u
     join identity.project ud on ud.id = u.domain_id
     left join identity.project s on s.id = ${placeId} and s.is_domain = ${scope.kind === 'domain'} and s.enabled
     left join identity.project sd on sd.id = s.domain_id
+    left join identity.federated_context c on c.id = ${federation ?? null}
+    left join identity.identity_provider fi on fi.id = c.identity_provider_id
     where u.id = ${userId} and u.enabled and ud.enabled and coalesce(sd.enabled, true)`.execute(tx)
   const row = rows[0]
   if (!row) return null
   if ('id' in scope && !row.place) return null
+  if (federation !== undefined && !row.federation) return null
   if (scope.kind !== 'none' && row.roles.length === 0) return null
   const { place } = row
   return {
@@ -86,5 +97,6 @@ export async function readFacts(tx: Tx, userId: string, scope: Scope): Promise<F
     lives: row.lives,
     passwordExpiresAt: row.password_expires_at,
     factors: row.options.multi_factor_auth_enabled ? (row.options.multi_factor_auth_rules ?? []) : [],
+    federation: row.federation,
   }
 }

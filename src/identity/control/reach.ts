@@ -3,17 +3,18 @@ import { sql } from 'kysely'
 import type { Tx } from '../../database/connect.ts'
 import type { ProjectRow } from './projects.ts'
 
-const held = (userId: string) => sql`
+// `groups` are those of a federated token: its user is in them for as long as it is valid.
+const held = (userId: string, groups: string[]) => sql`
   held as (
     select a.target_type, a.target_id, a.inherited from identity.assignment a
     where a.actor_type = 'user' and a.actor_id = ${userId}
-       or a.actor_type = 'group' and a.actor_id in (select group_id from identity.group_member where user_id = ${userId})
+       or a.actor_type = 'group' and (a.actor_id = any(${groups}) or a.actor_id in (select group_id from identity.group_member where user_id = ${userId}))
   )`
 
 /** By id; inherited roles count for everything below. */
-export async function projectsOf(tx: Tx, userId: string): Promise<ProjectRow[]> {
+export async function projectsOf(tx: Tx, userId: string, groups: string[] = []): Promise<ProjectRow[]> {
   const { rows } = await sql<ProjectRow>`
-    with recursive ${held(userId)},
+    with recursive ${held(userId, groups)},
     below(id) as (
       select p.id from identity.project p where p.parent_id in (select target_id from held where inherited)
       union
@@ -25,15 +26,15 @@ export async function projectsOf(tx: Tx, userId: string): Promise<ProjectRow[]> 
   return rows
 }
 
-export async function domainsOf(tx: Tx, userId: string): Promise<ProjectRow[]> {
+export async function domainsOf(tx: Tx, userId: string, groups: string[] = []): Promise<ProjectRow[]> {
   const { rows } = await sql<ProjectRow>`
-    with ${held(userId)}
+    with ${held(userId, groups)}
     select * from identity.project
     where is_domain and id in (select target_id from held where target_type = 'domain' and not inherited) order by id`.execute(tx)
   return rows
 }
 
-export async function reachesSystem(tx: Tx, userId: string): Promise<boolean> {
-  const { rows } = await sql`with ${held(userId)} select from held where target_type = 'system' limit 1`.execute(tx)
+export async function reachesSystem(tx: Tx, userId: string, groups: string[] = []): Promise<boolean> {
+  const { rows } = await sql`with ${held(userId, groups)} select from held where target_type = 'system' limit 1`.execute(tx)
   return rows.length > 0
 }

@@ -7,8 +7,9 @@ import { hints } from '../../work/hint.ts'
 import { type Catalog, readCatalog } from './catalog.ts'
 import { type Facts, readFacts } from './facts.ts'
 import { revocations } from './revocations.ts'
+import { readServiceProviders, type ServiceProvider } from './service-providers.ts'
 import { tokenKeys } from './token-keys.ts'
-import { type Claims, openToken, type Scope, sealToken } from './tokens.ts'
+import { type Claims, openToken, sealToken } from './tokens.ts'
 
 /** A valid token, opened. */
 export interface Session {
@@ -22,6 +23,8 @@ export interface Sessions {
   open(token: string): Promise<Session | null>
   seal(claims: Claims): Promise<string>
   catalog(): Promise<Catalog>
+  /** The enabled ones, as tokens name them. */
+  serviceProviders(): Promise<ServiceProvider[]>
 }
 
 /** How often (so far) somebody, here or elsewhere, has said that identity changed. */
@@ -50,7 +53,6 @@ export function openSessions(db: Database, sealingKey: Buffer): Sessions {
   const opened = new Map<string, { claims: Claims; session?: Session }>()
   // What is read into a map that was replaced meanwhile is never seen again: a slow read can't bring old facts into the new one.
   let facts = new Map<string, Promise<Facts | null>>()
-  let catalog: Promise<Catalog> | undefined
   let epoch = -1
   let checkedAt = Number.NEGATIVE_INFINITY
   let looked = -1
@@ -63,7 +65,6 @@ export function openSessions(db: Database, sealingKey: Buffer): Sessions {
     await revoked.readTo(now.revocations, db.read)
     if (now.value !== epoch) {
       facts = new Map()
-      catalog = undefined
       epoch = now.value
     }
     checkedAt = at
@@ -80,19 +81,34 @@ export function openSessions(db: Database, sealingKey: Buffer): Sessions {
   }
   const isSure = () => looked === told && performance.now() - checkedAt < believed
 
+  /** What is the same for everybody, read once per epoch. */
+  const untilChanged = <T>(read: () => Promise<T>) => {
+    let kept: { epoch: number; value: Promise<T> } | undefined
+    return async () => {
+      if (!isSure()) await makeSure()
+      if (kept?.epoch === epoch) return await kept.value
+      const reading = { epoch, value: read() }
+      kept = reading
+      reading.value.catch(() => {
+        if (kept === reading) kept = undefined
+      })
+      return await reading.value
+    }
+  }
+
   const keep = (token: string, entry: { claims: Claims; session?: Session }) => {
     const oldest = opened.size >= mostTokens ? opened.keys().next().value : undefined
     if (oldest !== undefined) opened.delete(oldest)
     opened.set(token, entry)
   }
 
-  const remembered = (user: string, scope: Scope): Promise<Facts | null> => {
+  const remembered = ({ user, scope, federation }: Claims): Promise<Facts | null> => {
     const into = facts
-    const key = `${user} ${scope.kind} ${'id' in scope ? scope.id : ''}`
+    const key = `${user} ${scope.kind} ${'id' in scope ? scope.id : ''} ${federation ?? ''}`
     const known = into.get(key)
     if (known) return known
     if (into.size > mostFacts) into.clear()
-    const reading = readFacts(db.read, user, scope)
+    const reading = readFacts(db.read, user, scope, federation)
     into.set(key, reading)
     reading.catch(() => into.delete(key))
     return reading
@@ -105,17 +121,8 @@ export function openSessions(db: Database, sealingKey: Buffer): Sessions {
       return token
     },
 
-    async catalog() {
-      if (!isSure()) await makeSure()
-      if (!catalog) {
-        const reading = readCatalog(db.read)
-        catalog = reading
-        reading.catch(() => {
-          if (catalog === reading) catalog = undefined
-        })
-      }
-      return await catalog
-    },
+    catalog: untilChanged(() => readCatalog(db.read)),
+    serviceProviders: untilChanged(() => readServiceProviders(db.read)),
 
     async open(token) {
       let entry = opened.get(token)
@@ -132,7 +139,7 @@ export function openSessions(db: Database, sealingKey: Buffer): Sessions {
       }
       if (!isSure()) await makeSure()
       if (revoked.has(claims)) return null
-      const now = await remembered(claims.user, claims.scope)
+      const now = await remembered(claims)
       if (!now || now.since !== claims.since || now.lives !== claims.lives) return null
       if (entry.session?.facts !== now) entry.session = { claims, facts: now, who: whoIs(claims, now) }
       return entry.session

@@ -54,7 +54,7 @@ export async function signIn(db: Database, sessions: Sessions, request: AuthRequ
     throw forbidden('Using a system-scoped token to create a project-scoped or domain-scoped token is not allowed.')
   }
 
-  const { scope, facts } = await scopeFor(db, first.user, wanted)
+  const { scope, facts } = await scopeFor(db, first.user, wanted, parent?.federation)
   if (facts.since !== first.since) throw unauthorized()
   const { factors } = facts
   if (factors.length > 0 && !factors.some((rule) => rule.every((method) => used.includes(method)))) throw unauthorized()
@@ -68,6 +68,7 @@ export async function signIn(db: Database, sessions: Sessions, request: AuthRequ
     auditIds: [newAuditId(), ...(parent ? parent.auditIds.slice(-1) : [])],
     since: first.since,
     lives: facts.lives,
+    ...(parent?.federation !== undefined && { federation: parent.federation }),
   }
   return { token: await sessions.seal(claims), claims, facts }
 }
@@ -110,7 +111,11 @@ async function byPassword(db: Database, user: Named & { password: string }): Pro
     .where((eb) =>
       user.id
         ? eb('u.id', '=', user.id)
-        : eb.and([eb('u.name', '=', user.name!), eb(user.domain!.id ? 'd.id' : 'd.name', '=', user.domain!.id ?? user.domain!.name ?? '')]),
+        : eb.and([
+            eb('u.name', '=', user.name!),
+            eb('u.shadow', '=', false),
+            eb(user.domain!.id ? 'd.id' : 'd.name', '=', user.domain!.id ?? user.domain!.name ?? ''),
+          ]),
     )
     .executeTakeFirst()
   const right = await verifyPassword(user.password, found?.hash)
@@ -141,18 +146,18 @@ function readScope(scope: AuthRequest['scope']): Wanted {
   return { kind: 'none' }
 }
 
-async function scopeFor(db: Database, user: string, wanted: Wanted): Promise<{ scope: Scope; facts: Facts }> {
+async function scopeFor(db: Database, user: string, wanted: Wanted, federation?: number): Promise<{ scope: Scope; facts: Facts }> {
   if (wanted.kind === 'default') {
     const row = await db.read.selectFrom('identity.user').select('default_project_id').where('id', '=', user).executeTakeFirst()
     if (row?.default_project_id) {
       const scope: Scope = { kind: 'project', id: row.default_project_id }
-      const facts = await readFacts(db.read, user, scope)
+      const facts = await readFacts(db.read, user, scope, federation)
       if (facts) return { scope, facts }
     }
-    return await scopeFor(db, user, { kind: 'none' })
+    return await scopeFor(db, user, { kind: 'none' }, federation)
   }
   const scope: Scope = 'named' in wanted ? { kind: wanted.kind, id: await find(db, wanted.kind, wanted.named) } : { kind: wanted.kind }
-  const facts = await readFacts(db.read, user, scope)
+  const facts = await readFacts(db.read, user, scope, federation)
   if (!facts) throw unauthorized()
   return { scope, facts }
 }

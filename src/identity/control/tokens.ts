@@ -19,6 +19,8 @@ export interface Claims {
   since: number
   /** `Facts.lives` when it was made; any other value voids it. */
   lives: number
+  /** Id of the row that says through which identity provider the user came, and into which groups; see federation/context.ts. */
+  federation?: number
 }
 
 const methodLetters = { password: 'p', token: 't' } as const
@@ -61,40 +63,44 @@ function kidOf(token: string): string | undefined {
   }
 }
 
-function pack({ user, scope, methods, issuedAt, expiresAt, auditIds, since, lives }: Claims): string {
+function pack({ user, scope, methods, issuedAt, expiresAt, auditIds, since, lives, federation }: Claims): string {
   const where = scopeLetters[scope.kind] + ('id' in scope ? shorten(scope.id) : '')
-  const letters = methods.map((method) => methodLetters[method as keyof typeof methodLetters]).join('')
+  const letters: (string | undefined)[] = methods.map((method) => methodLetters[method as keyof typeof methodLetters])
   return JSON.stringify([
     shorten(user),
     where,
-    letters,
+    // Federated protocols bear any name.
+    letters.includes(undefined) ? methods : letters.join(''),
     ...[issuedAt, expiresAt, since].map((time) => time.toString(36)),
     auditIds.join(''),
     lives,
+    ...(federation === undefined ? [] : [federation]),
   ])
 }
 
 function unpack(text: string): Claims {
-  const [user, where, letters, issuedAt, expiresAt, since, audit, lives] = JSON.parse(text) as [
+  const [user, where, letters, issuedAt, expiresAt, since, audit, lives, federation] = JSON.parse(text) as [
     string,
     string,
-    string,
+    string | string[],
     string,
     string,
     string,
     string,
     number,
+    number?,
   ]
   const kind = nameOf(scopeLetters, where[0]!)
   return {
     user: lengthen(user),
     scope: kind === 'project' || kind === 'domain' ? { kind, id: lengthen(where.slice(1)) } : { kind },
-    methods: [...letters].map((letter) => nameOf(methodLetters, letter)),
+    methods: Array.isArray(letters) ? letters : [...letters].map((letter) => nameOf(methodLetters, letter)),
     issuedAt: Number.parseInt(issuedAt, 36),
     expiresAt: Number.parseInt(expiresAt, 36),
     since: Number.parseInt(since, 36),
     auditIds: audit.match(/.{22}/g) ?? [],
     lives,
+    ...(federation !== undefined && { federation }),
   }
 }
 
