@@ -1,17 +1,9 @@
 // The way to PostgreSQL: a pool, reads without a transaction, writes in one that is retried when PostgreSQL asks for it,
 // and hints by LISTEN/NOTIFY. Everything here works the same on the embedded server and on DATABASE_URL.
-import { createHash } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
-import {
-  Kysely,
-  type PostgresCursor,
-  PostgresDialect,
-  type PostgresPoolClient,
-  type PostgresQueryResult,
-  type RawBuilder,
-  sql,
-} from 'kysely'
+import { Kysely, PostgresDialect, type RawBuilder, sql } from 'kysely'
 import pg from 'pg'
+import { type Connection, codeOf, connectionOf, planChanged, transactionOn } from './connection.ts'
 import type { DB } from './types.ts'
 
 /** What queries are written against: the pool (`database.read`) or a transaction (inside `database.write`). */
@@ -58,7 +50,7 @@ export function afterCommit(tx: Tx, then: () => void): void {
   waiting.push(then)
 }
 
-/** Does `last` in the transaction, after all that `write` was given to do: for rows that must be locked last. `tx` as for afterCommit. */
+/** Does `last`, a single statement, at the end of the transaction and together with its commit: for rows that must be locked last. `tx` as for afterCommit. */
 export function beforeCommit(tx: Tx, last: () => Promise<void>): void {
   const waiting = lasts.get(tx)
   if (!waiting) throw new Error('beforeCommit wants the transaction that database.write handed out')
@@ -81,25 +73,27 @@ export function connect(to: string | SocketOptions, options: ConnectOptions = {}
     idle_in_transaction_session_timeout: 60_000,
     types: { getTypeParser },
   }
-  const pool = new pg.Pool(settings)
+  // Statements that are asked for at once are sent at once.
+  const pool = new pg.Pool({ ...settings, pipeline: true })
   // Without these a server that goes away would take the process with it; the next query reports the loss to whoever asked.
   pool.on('error', () => {})
   pool.on('connect', (client) => client.on('error', () => {}))
 
-  const clients = new WeakMap<pg.PoolClient, PostgresPoolClient>()
+  const connections = new WeakMap<pg.PoolClient, Connection>()
   const patience = options.patience ?? 10_000
+  const take = async (): Promise<Connection> => {
+    const client = await acquire(pool, patience)
+    let known = connections.get(client)
+    if (!known) {
+      known = connectionOf(client)
+      connections.set(client, known)
+    }
+    return known
+  }
   const read: Tx = new Kysely<DB>({
     dialect: new PostgresDialect({
       pool: {
-        connect: async () => {
-          const client = await acquire(pool, patience)
-          let known = clients.get(client)
-          if (!known) {
-            known = named(client)
-            clients.set(client, known)
-          }
-          return known
-        },
+        connect: take,
         end: () => pool.end(),
       },
     }),
@@ -113,14 +107,13 @@ export function connect(to: string | SocketOptions, options: ConnectOptions = {}
       for (let attempt = 1; ; attempt++) {
         const then: (() => void)[] = []
         try {
-          const result = await read.transaction().execute(async (tx) => {
+          const last: (() => Promise<void>)[] = []
+          const begun = (tx: Tx) => {
             commits.set(tx, then)
-            const last: (() => Promise<void>)[] = []
             lasts.set(tx, last)
-            const done = await work(tx)
-            for (const each of last) await each()
-            return done
-          })
+            return work(tx)
+          }
+          const result = await transactionOn(read, await take(), begun, () => last)
           for (const each of then) each()
           return result
         } catch (error) {
@@ -134,15 +127,6 @@ export function connect(to: string | SocketOptions, options: ConnectOptions = {}
       await read.destroy()
     },
   }
-}
-
-function codeOf(error: unknown): string | undefined {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
-}
-
-// A migration changed a table under a prepared statement: the name is of no use any more, nor is the connection that has it.
-function planChanged(error: unknown): boolean {
-  return codeOf(error) === '0A000' && String(error).includes('cached plan must not change')
 }
 
 function mayTryAgain(error: unknown): boolean {
@@ -163,57 +147,6 @@ async function acquire(pool: pg.Pool, patience: number): Promise<pg.PoolClient> 
       await sleep(50)
     }
   }
-}
-
-// Statements that come again are prepared under a name, so that PostgreSQL parses and plans them once per connection.
-// Lists with many filters have endless variants: only what came before gets a name, and a connection keeps a bounded number.
-const NAMED_PER_CONNECTION = 200
-const NAMED_FROM = 3
-
-function named(client: pg.PoolClient): PostgresPoolClient {
-  const seen = new Map<string, number>()
-  const names = new Map<string, string>()
-  let stale = false
-
-  const nameOf = (text: string): string | undefined => {
-    const known = names.get(text)
-    if (known || names.size >= NAMED_PER_CONNECTION) return known
-    const times = (seen.get(text) ?? 0) + 1
-    if (times < NAMED_FROM) {
-      if (seen.size > 1000) seen.clear()
-      seen.set(text, times)
-      return undefined
-    }
-    seen.delete(text)
-    const name = createHash('sha256').update(text).digest('base64url')
-    names.set(text, name)
-    return name
-  }
-
-  function query<R>(text: string, values: readonly unknown[]): Promise<PostgresQueryResult<R>>
-  function query<R>(cursor: PostgresCursor<R>): PostgresCursor<R>
-  function query<R>(
-    text: string | PostgresCursor<R>,
-    values: readonly unknown[] = [],
-  ): Promise<PostgresQueryResult<R>> | PostgresCursor<R> {
-    if (typeof text !== 'string') throw new Error('Cursors are not used here')
-    return run<R>(text, values)
-  }
-  async function run<R>(text: string, values: readonly unknown[]): Promise<PostgresQueryResult<R>> {
-    const name = values.length > 0 ? nameOf(text) : undefined
-    const { command, rowCount, rows } = await client.query({ ...(name && { name }), text, values: [...values] }).catch(async (error) => {
-      if (!planChanged(error)) throw error
-      stale = true
-      // Outside of a transaction, asking again without the name is all it takes; inside, `write` starts over on another connection.
-      return await client.query({ text, values: [...values] }).catch(() => Promise.reject(error))
-    })
-    // COMMIT of a transaction in which a statement failed is quietly a ROLLBACK: someone swallowed an error.
-    if (text === 'commit' && command === 'ROLLBACK') {
-      throw new Error('The transaction was rolled back at commit: a statement in it had failed, and its error was swallowed')
-    }
-    return { command: command as PostgresQueryResult<R>['command'], rowCount: rowCount ?? 0, rows }
-  }
-  return { query, release: () => client.release(stale) }
 }
 
 // One connection, outside of the pool, for all channels; made anew when it is lost.

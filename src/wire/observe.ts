@@ -39,20 +39,18 @@ export async function observe(tx: Tx, host: Host, observations: Observation[], h
   if (gone.length > 0) {
     const rows = json(gone.map(({ kind, id, generation }) => ({ kind, id, generation })))
     // A tombstone has done its work once the host has reported that generation gone; a document that was wanted again meanwhile stays.
-    await sql`
+    const documents = sql`
       delete from wire.document d using jsonb_to_recordset(${rows}) as r (kind text, id text, generation bigint)
       where d.host_id = ${host.id} and d.kind = r.kind and d.id = r.id and d.body is null and d.generation <= r.generation`.execute(tx)
-    await sql`
+    const reports = sql`
       delete from wire.observed o using jsonb_to_recordset(${rows}) as r (kind text, id text, generation bigint)
       where o.host_id = ${host.id} and o.kind = r.kind and o.id = r.id and o.generation <= r.generation`.execute(tx)
+    await Promise.all([documents, reports])
     for (const { kind, id } of gone) accepted.add(`${kind} ${id}`)
   }
   const taken = latest.filter((observation) => accepted.has(`${observation.kind} ${observation.id}`))
-  for (const kind of new Set(taken.map((observation) => observation.kind)))
-    await heard[kind]?.(
-      tx,
-      host,
-      taken.filter((observation) => observation.kind === kind),
-    )
+  const kinds = [...new Set(taken.map((observation) => observation.kind))]
+  const of = (kind: Kind) => taken.filter((observation) => observation.kind === kind)
+  await Promise.all(kinds.map((kind) => heard[kind]?.(tx, host, of(kind))))
   return latest.map(({ kind, id }) => ({ kind, id, verdict: accepted.has(`${kind} ${id}`) ? 'accepted' : 'stale' }))
 }

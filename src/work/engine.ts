@@ -103,14 +103,14 @@ export function startEngine(db: Database, handlers: Record<string, Handler>, log
 
   /** Ends the look in its own transaction. Throws if the lease was lost, so that the transaction is undone. */
   const end = async (tx: Tx, due: Taken, again: number | null) => {
-    await writePokes(tx, due)
     const mine = sql`kind = ${due.kind} and key = ${due.key} and owner = ${due.owner}`
-    const ended =
+    const ending =
       again === null
-        ? await sql`delete from work.due where ${mine} and tries = ${due.tries}`.execute(tx)
-        : await sql`
+        ? sql`delete from work.due where ${mine} and tries = ${due.tries}`
+        : sql`
             update work.due set at = now() + ${again} * interval '1 millisecond', lease_until = null, failures = 0, last_error = null
-            where ${mine} and tries = ${due.tries}`.execute(tx)
+            where ${mine} and tries = ${due.tries}`
+    const [, ended] = await Promise.all([writePokes(tx, due), ending.execute(tx)])
     if (ended.numAffectedRows) return
     const stays = await sql`update work.due set lease_until = null, failures = 0, last_error = null where ${mine}`.execute(tx)
     if (!stays.numAffectedRows) throw new Error('the lease was lost to another process')

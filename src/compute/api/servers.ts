@@ -4,7 +4,7 @@ import { Type as t } from 'typebox'
 import type { Tx } from '../../database/connect.ts'
 import { type Call, row, since } from '../../http/table.ts'
 import { normalIp } from '../../network/control/address.ts'
-import { addressesOf } from '../../network/control/server-ports.ts'
+import { addressesOf, type ServerAddress } from '../../network/control/server-ports.ts'
 import type { Change } from '../control/facts.ts'
 import { change, remove } from '../control/wish.ts'
 import { Description, DiskConfig, Hostname, Name } from './server-create.ts'
@@ -31,15 +31,18 @@ const Update = t.Object(
 
 /** The row of a server and what its detailed view needs besides. */
 export async function readDetail(tx: Tx, id: string): Promise<{ row: Row; detail: Detail } | undefined> {
-  const found: (Selectable<Row> & { host_status: HostStatus | null }) | undefined = await tx
-    .selectFrom('compute.server')
-    .selectAll('compute.server')
-    .select(hostStatus.as('host_status'))
-    .where('id', '=', id)
-    .executeTakeFirst()
+  const [found, addresses]: [(Selectable<Row> & { host_status: HostStatus | null }) | undefined, Map<string, ServerAddress[]>] =
+    await Promise.all([
+      tx
+        .selectFrom('compute.server')
+        .selectAll('compute.server')
+        .select(hostStatus.as('host_status'))
+        .where('id', '=', id)
+        .executeTakeFirst(),
+      addressesOf(tx, [id]),
+    ])
   if (!found) return undefined
-  const addresses = (await addressesOf(tx, [id])).get(id) ?? []
-  return { row: found, detail: { addresses, hostStatus: found.host_status ?? '' } }
+  return { row: found, detail: { addresses: addresses.get(id) ?? [], hostStatus: found.host_status ?? '' } }
 }
 
 const deleteServer = async (call: Pick<Call, 'tx' | 'who' | 'may' | 'must' | 'requestId' | 'params'>) => {

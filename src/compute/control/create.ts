@@ -44,13 +44,19 @@ export interface Created {
 
 /** @throws Fault 400, 403, 404, 409 in Nova's words */
 export async function createServers(tx: Tx, who: Who, projectId: string, requestId: string, wanted: NewServers): Promise<Created> {
-  const flavor = await flavorFor(tx, projectId, wanted.flavor)
-  const image = await imageOf(tx, who, wanted.image, flavor)
-  const key = wanted.key_name === undefined ? null : await keyOf(tx, who.user.id, wanted.key_name)
-  if (wanted.requested_host !== null) await mustBeHost(tx, wanted.requested_host)
-  const limits = await limitsOf(tx, projectId)
+  const [flavor, image, key, limits] = await Promise.all([
+    flavorFor(tx, projectId, wanted.flavor),
+    imageOf(tx, who, wanted.image),
+    wanted.key_name === undefined ? null : keyOf(tx, who.user.id, wanted.key_name),
+    limitsOf(tx, projectId),
+    wanted.requested_host === null ? null : mustBeHost(tx, wanted.requested_host),
+  ])
+  mustFit(image, flavor)
   checkMetadata(wanted.metadata, limits.metadata_items ?? -1)
-  const count = await take(tx, projectId, flavor, wanted.least, wanted.most, limits)
+  // All launches of a project meet at its quota: where the number is known already, that row is locked last.
+  const known = wanted.least === wanted.most
+  const room = () => take(tx, projectId, flavor, wanted.least, wanted.most, limits)
+  const count = known ? wanted.most : await room()
 
   const reservation_id = `r-${randomBytes(5).toString('hex').slice(0, 8)}`
   const servers = Array.from({ length: count }, (_, index) => {
@@ -64,7 +70,7 @@ export async function createServers(tx: Tx, who: Who, projectId: string, request
       launch_index: index,
     }
   })
-  await tx
+  const inserted = tx
     .insertInto('compute.server')
     .values(
       servers.map((server) => ({
@@ -73,7 +79,7 @@ export async function createServers(tx: Tx, who: Who, projectId: string, request
         description: wanted.description,
         flavor: json({ ...flavor }),
         image_id: wanted.image,
-        image: json({ ...image }),
+        image: json({ ...factsOf(image) }),
         key_name: wanted.key_name ?? null,
         key_data: key,
         user_data: wanted.user_data,
@@ -91,6 +97,7 @@ export async function createServers(tx: Tx, who: Who, projectId: string, request
       })),
     )
     .execute()
+  await Promise.all([inserted, beginActions(tx, servers, who.user.id, requestId, 'create')])
   for (const server of servers)
     await requestPorts(
       tx,
@@ -98,7 +105,7 @@ export async function createServers(tx: Tx, who: Who, projectId: string, request
       { ...server, security_groups: wanted.security_groups, availability_zone: wanted.availability_zone },
       wanted.networks,
     )
-  await beginActions(tx, servers, who.user.id, requestId, 'create')
+  if (known) await room()
   for (const { id } of servers) hintChanged(tx, 'server', id, projectId)
   await pokeAll(
     tx,
@@ -123,9 +130,15 @@ async function flavorFor(tx: Tx, projectId: string, id: string): Promise<ServerF
   return { ...flavor, extra_specs: flavor.extra_specs as Record<string, string> }
 }
 
-async function imageOf(tx: Tx, who: Who, id: string, flavor: ServerFlavor): Promise<ServerImage> {
+type Image = Exclude<Awaited<ReturnType<typeof imageForServer>>, Fault>
+
+async function imageOf(tx: Tx, who: Who, id: string): Promise<Image> {
   const image = await imageForServer(tx, who, id)
   if (image instanceof Fault) throw image.status === 404 ? badRequest('Can not find requested image') : image
+  return image
+}
+
+function mustFit(image: Image, flavor: ServerFlavor): void {
   if (flavor.memory_mb < image.min_ram) throw badRequest("Flavor's memory is too small for requested image.")
   const bytes = flavor.root_gb * 2 ** 30
   const size = Math.max(image.size ?? 0, image.virtual_size ?? 0)
@@ -137,13 +150,15 @@ async function imageOf(tx: Tx, who: Who, id: string, flavor: ServerFlavor): Prom
       `Flavor's disk is smaller than the minimum size specified in image metadata. Flavor disk is ${bytes} bytes, minimum size is ${image.min_disk * 2 ** 30} bytes.`,
     )
   }
-  const { name, disk_format, container_format, min_disk, os_hash_algo, os_hash_value, properties } = image
+}
+
+function factsOf({ name, disk_format, container_format, min_disk, size, os_hash_algo, os_hash_value, properties }: Image): ServerImage {
   return {
     name: name ?? '',
     disk_format: disk_format ?? '',
     container_format: container_format ?? '',
     min_disk,
-    size: image.size ?? 0,
+    size: size ?? 0,
     os_hash_algo: os_hash_algo ?? '',
     os_hash_value: os_hash_value ?? '',
     properties: properties as Record<string, string>,

@@ -68,12 +68,14 @@ async function wait(tx: Tx, facts: Facts): Promise<number | null> {
 
 /** The last step. A host that is away finds the withdrawn document when it comes back, before anything else. */
 export async function leave(tx: Tx, { server }: Facts): Promise<null> {
-  await finishActions(tx, server)
-  await tx.deleteFrom('compute.server').where('id', '=', server.id).execute()
-  await giveBack(tx, server.project_id, server.flavor)
-  await release(tx, server.id)
+  await Promise.all([
+    finishActions(tx, server),
+    tx.deleteFrom('compute.server').where('id', '=', server.id).execute(),
+    release(tx, server.id),
+  ])
   crash('server: released')
   await releasePorts(tx, server.id)
+  await giveBack(tx, server.project_id, server.flavor)
   hintChanged(tx, 'server', server.id, server.project_id)
   return null
 }
@@ -109,14 +111,19 @@ async function place(tx: Tx, facts: Facts): Promise<number | null> {
     return fail(tx, facts, message, { details })
   }
   crash('server: claimed')
-  const network = await bindPorts(tx, server.id, { id: host.id, name: host.name }).catch((error: unknown) => {
-    if (error instanceof Fault) return error
-    throw error
-  })
+  const [network, nics] = await Promise.all([
+    bindPorts(tx, server.id, { id: host.id, name: host.name }).catch((error: unknown) => {
+      if (error instanceof Fault) return error
+      throw error
+    }),
+    nicsOf(tx, server.id),
+  ])
   if (network instanceof Fault) return tryAnother(tx, facts, host.name, network.message)
-  const placed = await save(tx, facts, { host: host.name })
-  const body = serverDocument(placed.server, await nicsOf(tx, server.id))
-  await intend(tx, host.id, [...network, { kind: 'server', id: server.id, generation: server.generation, body }], facts.requestId)
+  const body = serverDocument(server, nics)
+  await Promise.all([
+    save(tx, facts, { host: host.name }),
+    intend(tx, host.id, [...network, { kind: 'server', id: server.id, generation: server.generation, body }], facts.requestId),
+  ])
   crash('server: placed')
   return lookAgain
 }
@@ -171,8 +178,7 @@ async function followGuest(tx: Tx, facts: Facts): Promise<number | null> {
 
 async function settle(tx: Tx, facts: Facts): Promise<null> {
   const { server } = facts
-  const settled = await save(tx, facts, server.launched_at === null ? { launched_at: new Date(), tried: [] } : {})
-  await finishActions(tx, settled.server)
+  await Promise.all([save(tx, facts, server.launched_at === null ? { launched_at: new Date(), tried: [] } : {}), finishActions(tx, server)])
   crash('server: settled')
   return null
 }

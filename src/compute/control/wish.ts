@@ -54,8 +54,10 @@ export async function wish(tx: Tx, facts: Facts, asker: Asker, name: WishName): 
   if (!from.includes(server.vm_state)) throw invalidState(said, server.id, 'vm_state', server.vm_state)
   if (server.task_state !== null && !whileBusy?.(server.task_state)) throw invalidState(said, server.id, 'task_state', server.task_state)
   if (server.host === null) throw conflict(`Instance ${server.id} is not ready`)
-  await beginActions(tx, [server], asker.user_id, asker.request_id, action)
-  const wished = await save(tx, facts, { ...change(server), generation: server.generation + 1 })
+  const [wished] = await Promise.all([
+    save(tx, facts, { ...change(server), generation: server.generation + 1 }),
+    beginActions(tx, [server], asker.user_id, asker.request_id, action),
+  ])
   await poke(tx, 'server', server.id)
   return wished
 }
@@ -64,8 +66,10 @@ export async function wish(tx: Tx, facts: Facts, asker: Asker, name: WishName): 
 export async function remove(tx: Tx, facts: Facts, asker: Asker, action: 'delete' | 'forceDelete' = 'delete'): Promise<void> {
   mustBeUnlocked(facts.server, asker)
   if (facts.server.wanted === 'gone') return
-  await beginActions(tx, [facts.server], asker.user_id, asker.request_id, action)
-  const wished = await save(tx, facts, { wanted: 'gone' })
+  const [wished] = await Promise.all([
+    save(tx, facts, { wanted: 'gone' }),
+    beginActions(tx, [facts.server], asker.user_id, asker.request_id, action),
+  ])
   if (wished.server.host === null) await leave(tx, wished)
   else await poke(tx, 'server', facts.server.id)
 }

@@ -54,7 +54,7 @@ export async function claim(
 
 /** Gives back everything that a consumer holds. Nothing held is no error. */
 export async function release(tx: Tx, consumer: string): Promise<void> {
-  await sql`
+  const freed = sql`
     with freed as (delete from placement.allocation where consumer_id = ${consumer} returning provider_id, resource_class, used),
     locked as (
       select i.provider_id, i.resource_class, f.used from placement.inventory i join freed f using (provider_id, resource_class)
@@ -63,5 +63,5 @@ export async function release(tx: Tx, consumer: string): Promise<void> {
       update placement.inventory i set used = i.used - l.used from locked l
       where i.provider_id = l.provider_id and i.resource_class = l.resource_class)
     update placement.provider set generation = generation + 1 where id in (select provider_id from freed)`.execute(tx)
-  await tx.deleteFrom('placement.consumer').where('id', '=', consumer).execute()
+  await Promise.all([freed, tx.deleteFrom('placement.consumer').where('id', '=', consumer).execute()])
 }
