@@ -442,7 +442,8 @@ create table image.image (
   id               text primary key,
   owner            text not null,
   name             text,
-  status           text not null default 'queued' check (status in ('queued', 'saving', 'active', 'deactivated', 'killed', 'importing')),
+  status           text not null default 'queued' check (
+    status in ('queued', 'saving', 'uploading', 'importing', 'active', 'deactivated', 'killed')),
   visibility       text not null default 'shared' check (visibility in ('public', 'private', 'shared', 'community')),
   container_format text,
   disk_format      text,
@@ -479,6 +480,102 @@ create table image.leftover (
   upload     text primary key,
   since      timestamptz not null default now()
 );
+
+-- Data in the staging area: what a client has put there, or an import has fetched, until it lies in a store. Each has a due key
+-- 'image-staged'; the row outlives its image until the file is gone, so image_id is no reference.
+create table image.staged (
+  file       text primary key,              -- its name in the staging area
+  image_id   text not null,
+  complete   boolean not null default false,
+  size       bigint not null default 0,
+  since      timestamptz not null default now() -- renewed while bytes arrive
+);
+create index staged_image on image.staged (image_id);
+
+-- Imports, step by step. `phase` says what is to be done next; `worker` does it and renews `heard_at`; where nothing is heard any more,
+-- the next one takes the phase up again.
+create table image.task (
+  id         text primary key,
+  type       text not null check (type in ('api_image_import', 'import', 'location_import')),
+  status     text not null default 'pending' check (status in ('pending', 'processing', 'success', 'failure')),
+  owner      text not null,
+  user_id    text not null,
+  request_id text not null,
+  image_id   text,                          -- no reference: a task tells of its image even when that is gone
+  input      jsonb not null default '{}',   -- as shown: the request, without secrets
+  result     jsonb,
+  message    text not null default '',
+  phase      text not null default 'fetch' check (phase in ('fetch', 'prepare', 'store', 'end')),
+  method     text not null,                 -- glance-direct, web-download, glance-download or copy-image
+  every      boolean not null default true, -- all_stores_must_succeed
+  file       text,                          -- of the staging area
+  stores     text[] not null default '{}',  -- those that do not have the data yet, in order
+  failed     text[] not null default '{}',  -- those that could not take it
+  secret     bytea,                         -- sealed: what a fetch needs to be let in elsewhere; gone when the task ends
+  worker     text,
+  heard_at   timestamptz,
+  expires_at timestamptz,                   -- when the ended task is forgotten
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now()
+);
+create index task_image on image.task (image_id);
+create index task_created on image.task (created_at, id);
+
+-- Metadata definitions: what properties mean, in which namespace, and to what kinds of resources they apply.
+create table image.metadef_namespace (
+  id           text primary key,
+  namespace    text not null unique,
+  display_name text,
+  description  text,
+  visibility   text not null default 'private' check (visibility in ('public', 'private')),
+  protected    boolean not null default false,
+  owner        text not null,
+  created_at   timestamptz not null default now(),
+  updated_at   timestamptz not null default now()
+);
+
+create table image.metadef_object (
+  namespace_id text not null references image.metadef_namespace on delete cascade,
+  name         text not null,
+  description  text,
+  required     jsonb,                       -- names of properties
+  properties   jsonb not null default '{}', -- schemas by name
+  created_at   timestamptz not null default now(),
+  updated_at   timestamptz not null default now(),
+  primary key (namespace_id, name)
+);
+
+create table image.metadef_property (
+  namespace_id text not null references image.metadef_namespace on delete cascade,
+  name         text not null,
+  schema       jsonb not null,              -- without the name
+  primary key (namespace_id, name)
+);
+
+create table image.metadef_tag (
+  namespace_id text not null references image.metadef_namespace on delete cascade,
+  name         text not null,
+  created_at   timestamptz not null default now(),
+  updated_at   timestamptz not null default now(),
+  primary key (namespace_id, name)
+);
+
+create table image.metadef_resource_type (
+  name       text primary key,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now()
+);
+
+create table image.metadef_association (
+  namespace_id      text not null references image.metadef_namespace on delete cascade,
+  resource_type     text not null references image.metadef_resource_type,
+  prefix            text,
+  properties_target text,
+  created_at        timestamptz not null default now(),
+  updated_at        timestamptz not null default now(),
+  primary key (namespace_id, resource_type)
+);
+create index association_resource_type on image.metadef_association (resource_type);
 
 -- ─── placement ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 create schema placement;

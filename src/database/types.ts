@@ -467,6 +467,89 @@ export interface ImageMember {
   updated_at: Generated<Date>;
 }
 
+export interface ImageMetadefAssociation {
+  created_at: Generated<Date>;
+  namespace_id: string;
+  prefix: string | null;
+  properties_target: string | null;
+  resource_type: string;
+  updated_at: Generated<Date>;
+}
+
+export interface ImageMetadefNamespace {
+  created_at: Generated<Date>;
+  description: string | null;
+  display_name: string | null;
+  id: string;
+  namespace: string;
+  owner: string;
+  protected: Generated<boolean>;
+  updated_at: Generated<Date>;
+  visibility: Generated<string>;
+}
+
+export interface ImageMetadefObject {
+  created_at: Generated<Date>;
+  description: string | null;
+  name: string;
+  namespace_id: string;
+  properties: Generated<Json>;
+  required: Json | null;
+  updated_at: Generated<Date>;
+}
+
+export interface ImageMetadefProperty {
+  name: string;
+  namespace_id: string;
+  schema: Json;
+}
+
+export interface ImageMetadefResourceType {
+  created_at: Generated<Date>;
+  name: string;
+  updated_at: Generated<Date>;
+}
+
+export interface ImageMetadefTag {
+  created_at: Generated<Date>;
+  name: string;
+  namespace_id: string;
+  updated_at: Generated<Date>;
+}
+
+export interface ImageStaged {
+  complete: Generated<boolean>;
+  file: string;
+  image_id: string;
+  since: Generated<Date>;
+  size: Generated<number>;
+}
+
+export interface ImageTask {
+  created_at: Generated<Date>;
+  every: Generated<boolean>;
+  expires_at: Date | null;
+  failed: Generated<string[]>;
+  file: string | null;
+  heard_at: Date | null;
+  id: string;
+  image_id: string | null;
+  input: Generated<Json>;
+  message: Generated<string>;
+  method: string;
+  owner: string;
+  phase: Generated<string>;
+  request_id: string;
+  result: Json | null;
+  secret: Buffer | null;
+  status: Generated<string>;
+  stores: Generated<string[]>;
+  type: string;
+  updated_at: Generated<Date>;
+  user_id: string;
+  worker: string | null;
+}
+
 export interface NetworkAllocationPool {
   first_ip: string;
   last_ip: string;
@@ -768,6 +851,14 @@ export interface DB {
   "image.image": ImageImage;
   "image.leftover": ImageLeftover;
   "image.member": ImageMember;
+  "image.metadef_association": ImageMetadefAssociation;
+  "image.metadef_namespace": ImageMetadefNamespace;
+  "image.metadef_object": ImageMetadefObject;
+  "image.metadef_property": ImageMetadefProperty;
+  "image.metadef_resource_type": ImageMetadefResourceType;
+  "image.metadef_tag": ImageMetadefTag;
+  "image.staged": ImageStaged;
+  "image.task": ImageTask;
   "network.allocation_pool": NetworkAllocationPool;
   "network.fixed_ip": NetworkFixedIp;
   "network.network": NetworkNetwork;

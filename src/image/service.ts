@@ -7,10 +7,18 @@ import { imageUpdate } from './api/image-update.ts'
 import { images } from './api/images.ts'
 import { info } from './api/info.ts'
 import { members } from './api/members.ts'
+import { metadefNamespaces } from './api/metadef-namespaces.ts'
+import { metadefObjects } from './api/metadef-objects.ts'
+import { metadefProperties } from './api/metadef-properties.ts'
+import { metadefResourceTypes } from './api/metadef-resource-types.ts'
+import { metadefSchemas } from './api/metadef-schemas.ts'
+import { metadefTags } from './api/metadef-tags.ts'
 import { missing } from './api/not-built.ts'
 import { policies } from './api/policies.ts'
 import { schemas } from './api/schemas.ts'
 import type { Store } from './control/store.ts'
+
+const metadefs = [...metadefNamespaces, ...metadefResourceTypes, ...metadefProperties, ...metadefObjects, ...metadefTags, ...metadefSchemas]
 
 /** @param config where the store is and how large an image may be */
 export const image = ({ config }: { db: Database; config: Store }): Service => ({
@@ -19,5 +27,5 @@ export const image = ({ config }: { db: Database; config: Store }): Service => (
   envelope: envelopes.image,
   strictSlash: true,
   policies,
-  rows: [...info(config), ...images, ...imageUpdate, ...imageData(config), ...members, ...schemas, ...missing],
+  rows: [...info(config), ...images, ...imageUpdate, ...imageData(config), ...members, ...schemas, ...metadefs, ...missing],
 })

@@ -8,6 +8,7 @@ import { bootstrapCompute } from '../compute/control/bootstrap.ts'
 import type { Config } from '../config.ts'
 import { type Database, json } from '../database/connect.ts'
 import { bootstrapIdentity } from '../identity/control/bootstrap.ts'
+import { loadStandardMetadefs } from '../image/control/metadefs.ts'
 import { bootstrapNetwork } from '../network/control/bootstrap.ts'
 import { knowsJoinToken, makeJoinToken } from '../wire/join.ts'
 import { hostFile, joinTokenFile, sealingKey, writeSecret } from './files.ts'
@@ -44,6 +45,7 @@ export async function bootstrap(db: Database, config: Config, progress: (step: s
       sealingKey: sealingKey(config.home),
     })
     await bootstrapCompute(tx)
+    await loadStandardMetadefs(tx, ids.adminProjectId)
     if (!known && ids.demoProjectId) await bootstrapNetwork(tx, { demoProjectId: ids.demoProjectId })
     if (!known)
       await tx

@@ -32,8 +32,14 @@ export async function realIds(cloud: Cloud, token: string): Promise<(path: strin
 /** The id of one thing in a list, whatever the service calls it. */
 function idOf(thing: unknown): string | undefined {
   if (typeof thing === 'string') return thing
-  const { id, uuid, keypair, name } = thing as { id?: string; uuid?: string; keypair?: { name: string }; name?: string }
-  return id === undefined ? (uuid ?? keypair?.name ?? name) : String(id)
+  const { id, uuid, keypair, namespace, name } = thing as {
+    id?: string
+    uuid?: string
+    keypair?: { name: string }
+    namespace?: string
+    name?: string
+  }
+  return id === undefined ? (uuid ?? keypair?.name ?? namespace ?? name) : String(id)
 }
 
 const fill = (path: string, known: Map<string, string>): string => {
@@ -75,6 +81,14 @@ async function makeThings(cloud: Cloud, token: string): Promise<void> {
   await make(`${identity}/roles`, { role: { name: 'prey' } })
   await make(`${identity}/services`, { service: { name: 'prey', type: 'prey' } })
   await make(`${identity}/policies`, { policy: { type: 'application/json', blob: '{}' } })
+  const defined = { title: 'Prey', type: 'string' }
+  await make('/image/v2/metadefs/namespaces', {
+    namespace: 'prey',
+    resource_type_associations: [{ name: 'OS::Prey' }],
+    properties: { prey: defined },
+    objects: [{ name: 'prey', properties: { prey: defined } }],
+    tags: [{ name: 'prey' }],
+  })
   const network = await make('/network/v2.0/networks', { network: { name: 'prey' } })
   await make('/network/v2.0/subnets', { subnet: { network_id: network.id, ip_version: 4, cidr: '10.9.0.0/24' } })
   await make('/network/v2.0/ports', { port: { network_id: network.id } })

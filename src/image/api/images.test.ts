@@ -262,7 +262,6 @@ describe('images', () => {
       { id: 'file', description: "Files in the cloud's data directory", default: 'true' },
     ])
     assert.equal((await api('GET', '/info/stores/detail')).status, 403)
-    assert.equal((await api('GET', '/metadefs/namespaces')).status, 501)
     assert.equal((await api('GET', '/tasks')).status, 403)
     assert.equal((await api('GET', '/tasks', { who: admin })).status, 501)
   })
