@@ -2,7 +2,7 @@
 import type { FastifyRequest } from 'fastify'
 import type { Database } from '../database/connect.ts'
 import { forbidden } from './fault.ts'
-import { originOf } from './origin.ts'
+import { originOf, remoteOf } from './origin.ts'
 import type { Policy, Target } from './policy.ts'
 import type { Call, RawQuery } from './table.ts'
 import type { Who } from './who.ts'
@@ -48,6 +48,9 @@ export function makeCall(request: FastifyRequest, version: string, who: Who, bod
     query: request.query as RawQuery,
     params,
     requestId: request.id,
+    get remote() {
+      return remoteOf(raw)
+    },
     headers: raw.headers,
     url: {
       get origin() {

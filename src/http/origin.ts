@@ -1,5 +1,6 @@
 /** The address under which a client reached us, for the links in answers. */
 import type { IncomingMessage } from 'node:http'
+import { isIP } from 'node:net'
 
 const authority = /^(\[[0-9a-fA-F:.]+\]|[\w.-]+)(:\d{1,5})?$/
 
@@ -13,6 +14,13 @@ export function originOf(request: IncomingMessage): string {
   const port = forwarded ? first(headers['x-forwarded-port']) : undefined
   if (port === undefined || !/^\d{1,5}$/.test(port) || /:\d+$/.test(host)) return `${scheme}://${host}`
   return port === (scheme === 'https' ? '443' : '80') ? `${scheme}://${host}` : `${scheme}://${host}:${port}`
+}
+
+/** The client's address; X-Forwarded-For is believed only from a proxy on this machine, and only what that proxy itself added: the last one. */
+export function remoteOf({ socket, headers }: IncomingMessage): string {
+  const forwarded = isLocal(socket.remoteAddress) ? headers['x-forwarded-for'] : undefined
+  const last = (Array.isArray(forwarded) ? forwarded.join() : forwarded)?.split(',').at(-1)?.trim()
+  return last && isIP(last) !== 0 ? last : (socket.remoteAddress ?? '127.0.0.1')
 }
 
 // A Unix socket has no address; whoever may open it is on this machine.

@@ -48,6 +48,8 @@ export interface Call<B = unknown, Q = unknown, P = Record<string, string>> {
   query: Q
   params: P
   requestId: string
+  /** The client's address. */
+  remote: string
   headers: IncomingHttpHeaders
   /** `origin` is scheme://host:port as the client sees it; X-Forwarded-* is honoured from loopback only. `path` has no query, `search` has its '?'. */
   url: { origin: string; path: string; search: string }

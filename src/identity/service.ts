@@ -45,14 +45,19 @@ export function identity({ db, key, config }: IdentityDeps): Service[] {
   const shared = { type: 'identity', envelope: envelopes.identity, policies: { ...policies, ...notBuiltPolicies } }
   const rows = [
     ...thisVersion,
-    ...tokens({ sessions: sessionsOf(db, key), lifetime: config.tokenLifetime, publicUrl: config.publicUrl }),
+    ...tokens({
+      sessions: sessionsOf(db, key),
+      lifetime: config.tokenLifetime,
+      publicUrl: config.publicUrl,
+      compliance: config.securityCompliance,
+    }),
     ...domains,
     ...domainConfig(key, config.securityCompliance),
     ...projects,
     createProject(config.limitModel),
     ...projectTags,
-    ...users,
-    ...groups,
+    ...users(config.securityCompliance),
+    ...groups(config.securityCompliance),
     ...roles,
     ...impliedRoles,
     ...grants,

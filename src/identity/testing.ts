@@ -5,7 +5,7 @@ import { pino } from 'pino'
 import { type TestDatabase, testDatabase } from '../database/testing.ts'
 import { openPolicy } from '../http/policy.ts'
 import { api } from '../http/table.ts'
-import { noCompliance } from '../security-compliance.ts'
+import { noCompliance, type SecurityCompliance } from '../security-compliance.ts'
 import { authenticator } from './control/authenticate.ts'
 import { type Bootstrapped, bootstrapIdentity } from './control/bootstrap.ts'
 import type { LimitModel } from './control/limits.ts'
@@ -47,7 +47,8 @@ export const password = (name: string, secret: string, scope?: unknown) => ({
   },
 })
 
-export async function testCloud(limitModel: LimitModel = 'flat'): Promise<TestCloud> {
+/** @param compliance what this cloud demands of passwords and accounts; nothing by default */
+export async function testCloud(limitModel: LimitModel = 'flat', compliance: Partial<SecurityCompliance> = {}): Promise<TestCloud> {
   const { db, drop } = await testDatabase()
   const key = randomBytes(32)
   const made = await db.write((tx) =>
@@ -56,7 +57,7 @@ export async function testCloud(limitModel: LimitModel = 'flat'): Promise<TestCl
   const services = identity({
     db,
     key,
-    config: { publicUrl: undefined, tokenLifetime: 3600, securityCompliance: noCompliance, limitModel },
+    config: { publicUrl: undefined, tokenLifetime: 3600, securityCompliance: { ...noCompliance, ...compliance }, limitModel },
   })
   const policy = openPolicy(services)
   const app = api(services, { db, authenticate: authenticator(db, key), policy, log: pino({ level: 'silent' }) })

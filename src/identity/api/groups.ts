@@ -2,14 +2,15 @@
 import { Type as t } from 'typebox'
 import type { Tx } from '../../database/connect.ts'
 import { notFound } from '../../http/fault.ts'
-import { type Call, row } from '../../http/table.ts'
+import { type AnyRow, type Call, row } from '../../http/table.ts'
+import type { SecurityCompliance } from '../../security-compliance.ts'
 import { identityChanged, newId } from '../control/changed.ts'
 import { forgetActors } from '../control/projects.ts'
 import { extraOf, id, name, partial, sameDomain, sameId, taken, text, wrapped } from './fields.ts'
 import { findDomain, findGroup, findUser, type GroupRow, lock, orGone, peekGroup, peekUser } from './find.ts'
 import { homeDomain } from './home.ts'
 import { collection, limitOf, matching, selfLink } from './list.ts'
-import { shownUsers, userView } from './users.ts'
+import { expiring, shownUsers, userView } from './users.ts'
 
 const properties = { name: name(), description: text, domain_id: t.Optional(id) }
 const known = Object.keys(properties)
@@ -31,7 +32,7 @@ const theGroup = async ({ tx, params }: { tx: Tx; params: Record<string, string>
   },
 })
 
-export const groups = [
+export const groups = (compliance: SecurityCompliance): AnyRow[] => [
   row({
     route: 'GET /groups',
     policy: 'identity:list_groups',
@@ -136,10 +137,11 @@ export const groups = [
         .where('m.group_id', '=', params.group_id)
         .$if(who.domain !== null, (q) => q.where('u.domain_id', '=', who.domain!.id))
         .where(matching(query, { name: 'text', domain_id: 'text', enabled: 'boolean' }, 'u'))
+        .where(expiring(query))
         .orderBy('u.id')
         .limit(limitOf(query))
         .execute()
-      return collection(call, 'users', rows, (user) => userView(call, user))
+      return collection(call, 'users', rows, (user) => userView(call, user, compliance))
     },
   }),
   row({

@@ -2,6 +2,7 @@
 import { type TObject, Type as t } from 'typebox'
 import { badRequest, forbidden, notFound } from '../../http/fault.ts'
 import { type AnyRow, type Call, row } from '../../http/table.ts'
+import type { SecurityCompliance } from '../../security-compliance.ts'
 import { catalogFor } from '../control/catalog.ts'
 import { domainsOf, projectsOf, reachesSystem } from '../control/reach.ts'
 import { revokeToken } from '../control/revocations.ts'
@@ -40,6 +41,7 @@ export interface TokenDeps {
   lifetime: number
   /** The cloud's address where it is not the one that the client used. */
   publicUrl: string | undefined
+  compliance: SecurityCompliance
 }
 
 const federationView = ({ identity_provider, protocol, groups }: NonNullable<Session['facts']['federation']>) => ({
@@ -66,7 +68,7 @@ function checkNames({ identity, scope }: AuthRequest): void {
   needs('scope/domain', scope.domain)
 }
 
-export function tokens({ sessions, lifetime, publicUrl }: TokenDeps): AnyRow[] {
+export function tokens({ sessions, lifetime, publicUrl, compliance }: TokenDeps): AnyRow[] {
   const catalog = async (call: Pick<Call, 'url'>, user_id: string, project_id: string | undefined) =>
     catalogFor(await sessions.catalog(), publicUrl ?? call.url.origin, { user_id, ...(project_id !== undefined && { project_id }) })
 
@@ -131,7 +133,7 @@ export function tokens({ sessions, lifetime, publicUrl }: TokenDeps): AnyRow[] {
       async run(call) {
         const { auth } = call.body as { auth: AuthRequest }
         checkNames(auth)
-        const { token, ...session } = await signIn(call.db, sessions, auth, lifetime)
+        const { token, ...session } = await signIn(call.db, sessions, auth, { lifetime, compliance, remote: call.remote })
         call.header('x-subject-token', token)
         call.header('vary', 'X-Auth-Token')
         return await view(call, session)

@@ -1,18 +1,21 @@
 // Users: who may log in. Passwords are hashed before the transaction begins, so that none stays open for as long as that takes.
+import { type RawBuilder, sql } from 'kysely'
 import { Type as t } from 'typebox'
 import type { Tx } from '../../database/connect.ts'
 import { badRequest, unauthorized } from '../../http/fault.ts'
-import { type Call, row } from '../../http/table.ts'
+import { type AnyRow, type Call, type RawQuery, row } from '../../http/table.ts'
+import type { SecurityCompliance } from '../../security-compliance.ts'
 import { identityChanged, newId } from '../control/changed.ts'
-import { hashPassword, verifyPassword } from '../control/passwords.ts'
+import { hashPassword } from '../control/passwords.ts'
 import { forgetActors } from '../control/projects.ts'
+import { isEnabled, provePassword, type UserOptions } from '../control/prove-password.ts'
 import { projectsOf } from '../control/reach.ts'
-import { checkPassword, hashGiven, setPassword, voidTokens } from '../control/users.ts'
+import { checkAge, checkPassword, hashGiven, refuseReuse, setPassword, voidTokens } from '../control/users.ts'
 import { enabled, extraOf, id, name, nullable, optionsOf, partial, sameDomain, sameId, taken, text, wrapped } from './fields.ts'
 import { findDomain, findUser, found, lock, peekUser, type UserRow } from './find.ts'
 import { groupView } from './groups.ts'
 import { homeDomain } from './home.ts'
-import { collection, limitOf, matching, selfLink } from './list.ts'
+import { asked, collection, limitOf, matching, selfLink } from './list.ts'
 import { projectView } from './projects.ts'
 
 const flag = t.Optional(nullable(t.Boolean()))
@@ -49,12 +52,12 @@ type Shown = UserRow & { password_expires_at: Date | null }
 
 const given = (fields: Record<string, unknown>) => Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== null))
 
-export const userView = (call: Pick<Call, 'url'>, user: Shown) => ({
+export const userView = (call: Pick<Call, 'url'>, user: Shown, compliance: SecurityCompliance) => ({
   ...(user.extra as object),
   id: user.id,
   name: user.name,
   domain_id: user.domain_id,
-  enabled: user.enabled,
+  enabled: isEnabled(user, compliance),
   ...given({ description: user.description, email: user.email, default_project_id: user.default_project_id }),
   options: user.options,
   password_expires_at: user.password_expires_at && timestamp(user.password_expires_at),
@@ -79,9 +82,26 @@ export const shownUsers = (tx: Tx) =>
         .as('password_expires_at'),
     )
 
-const showUser = async (call: Pick<Call, 'tx' | 'url'>, id: string) => {
+const operators = new Map(Object.entries({ lt: '<', lte: '<=', gt: '>', gte: '>=', eq: '=', neq: '<>' }))
+
+/** The condition of `?password_expires_at=lt:2016-12-08T22:02:00Z` on the alias `u`. @throws Fault 400 for what is no operator and time */
+export function expiring(query: RawQuery): RawBuilder<boolean> {
+  const given = asked(query, 'password_expires_at')
+  if (given === undefined) return sql`true`
+  const [, word = 'eq', time = ''] = /^(?:([a-z]+):)?(\d{4}-.*)$/.exec(given) ?? []
+  const operator = operators.get(word)
+  const at = new Date(/(Z|[+-]\d\d:?\d\d)$/i.test(time) ? time : `${time}Z`)
+  if (operator === undefined || Number.isNaN(at.getTime())) {
+    throw badRequest(
+      `Invalid input for field 'password_expires_at': '${given.slice(0, 60)}' must be an operator (${[...operators.keys()].join(', ')}), a colon and a time as 2016-12-08T22:02:00Z`,
+    )
+  }
+  return sql`(select expires_at from identity.password where user_id = u.id order by id desc limit 1) ${sql.raw(operator)} ${at}`
+}
+
+const showUser = async (call: Pick<Call, 'tx' | 'url'>, id: string, compliance: SecurityCompliance) => {
   const user = await shownUsers(call.tx).where('u.id', '=', id).executeTakeFirst()
-  return { user: userView(call, found(user, 'user', id)) }
+  return { user: userView(call, found(user, 'user', id), compliance) }
 }
 
 /** Where policy looks at the user that the path names. */
@@ -97,7 +117,7 @@ async function refuseDomainAsProject(tx: Tx, id: string | null | undefined): Pro
   if (project?.is_domain) throw badRequest(`User's default project ID cannot be a domain ID: ${id}`)
 }
 
-export const users = [
+export const users = (compliance: SecurityCompliance): AnyRow[] => [
   row({
     route: 'GET /users',
     policy: 'identity:list_users',
@@ -109,10 +129,11 @@ export const users = [
       const rows = await shownUsers(tx)
         .$if(who.domain !== null, (q) => q.where('u.domain_id', '=', who.domain!.id))
         .where(matching(query, { name: 'text', domain_id: 'text', enabled: 'boolean' }, 'u'))
+        .where(expiring(query))
         .orderBy('u.id')
         .limit(limitOf(query))
         .execute()
-      return collection(call, 'users', rows, (user) => userView(call, user))
+      return collection(call, 'users', rows, (user) => userView(call, user, compliance))
     },
   }),
   row({
@@ -128,7 +149,7 @@ export const users = [
       const { description = null, email = null, default_project_id = null, enabled = true, options } = body.user
       const name = body.user.name.trim()
       const domain_id = body.user.domain_id ?? homeDomain(who)
-      const hash = (await hashGiven(body.user.password)) ?? null
+      const hash = (await hashGiven(body.user.password, compliance, who.user.id)) ?? null
       return await db.write(async (tx) => {
         await findDomain(tx, domain_id)
         await refuseDomainAsProject(tx, default_project_id)
@@ -148,9 +169,9 @@ export const users = [
           })
           .execute()
           .catch(duplicate(name))
-        await setPassword(tx, id, hash)
+        await setPassword(tx, id, hash, { compliance, options: (options ?? {}) as UserOptions, selfService: false })
         await identityChanged(tx)
-        return await showUser({ ...call, tx }, id)
+        return await showUser({ ...call, tx }, id, compliance)
       })
     },
   }),
@@ -160,7 +181,7 @@ export const users = [
     target: theUser,
     reply: 200,
     summary: 'Show a user',
-    run: (call) => showUser(call, call.params.user_id),
+    run: (call) => showUser(call, call.params.user_id, compliance),
   }),
   row({
     route: 'PATCH /users/:user_id',
@@ -171,8 +192,8 @@ export const users = [
     transaction: 'own',
     summary: 'Change a user; a new password or being disabled voids their tokens',
     async run(call) {
-      const { db, body, params } = call
-      const hash = await hashGiven(body.user.password)
+      const { db, body, params, who } = call
+      const hash = await hashGiven(body.user.password, compliance, who.user.id)
       return await db.write(async (tx) => {
         await lock(tx, 'user', params.user_id)
         const old = await findUser(tx, params.user_id)
@@ -186,13 +207,18 @@ export const users = [
           .updateTable('identity.user')
           .set({ name, description, email, enabled, default_project_id })
           .set({ options: optionsOf(options, old.options), extra: extraOf(body.user, known, old.extra) })
+          // Enabling ends a lockout, and the days of inactivity are counted anew.
+          .$if(body.user.enabled === true, (q) => q.set({ failed_auth_count: 0, failed_auth_at: null, last_active_at: sql`now()` }))
           .where('id', '=', old.id)
           .execute()
           .catch(duplicate(name))
-        if (hash !== undefined) await setPassword(tx, old.id, hash)
+        if (hash !== undefined) {
+          const holds = { ...(old.options as UserOptions), ...options } as UserOptions
+          await setPassword(tx, old.id, hash, { compliance, options: holds, selfService: false })
+        }
         if (hash !== undefined || (old.enabled && !enabled)) await voidTokens(tx, [old.id])
         await identityChanged(tx)
-        return await showUser({ ...call, tx }, old.id)
+        return await showUser({ ...call, tx }, old.id, compliance)
       })
     },
   }),
@@ -217,33 +243,31 @@ export const users = [
     reply: 204,
     transaction: 'own',
     summary: 'Change one’s own password',
-    async run({ db, params, body }) {
+    async run({ db, params, body, remote }) {
       const { original_password, password } = body.user
       const id = params.user_id
-      const stored = await db.read
-        .selectFrom('identity.password')
-        .select(['id', 'hash'])
-        .where('user_id', '=', id)
-        .orderBy('id', 'desc')
-        .executeTakeFirst()
-      if (!(await verifyPassword(original_password, stored?.hash))) throw unauthorized()
-      checkPassword(password)
-      const hash = await hashPassword(password)
+      const { password: old, options } = await provePassword(db, { id, password: original_password }, { compliance, remote })
+      checkPassword(password, compliance)
+      if (options.lock_password) {
+        throw badRequest(
+          'You cannot change your password at this time due to password policy disallowing password changes. Please contact your administrator to reset your password.',
+        )
+      }
+      checkAge(old, compliance)
+      await refuseReuse(db, id, password, compliance)
+      const hash = await hashPassword(password, remote)
       await db.write(async (tx) => {
-        const user = await tx.selectFrom('identity.user').selectAll().where('id', '=', id).forUpdate().executeTakeFirst()
-        const still = await tx
+        await lock(tx, 'user', id)
+        const newest = await tx
           .selectFrom('identity.password')
           .select('id')
           .where('user_id', '=', id)
           .orderBy('id', 'desc')
+          .limit(1)
           .executeTakeFirst()
-        if (!user?.enabled || still?.id !== stored?.id) throw unauthorized()
-        if ((user.options as { lock_password?: boolean }).lock_password) {
-          throw badRequest(
-            'You cannot change your password at this time due to password policy disallowing password changes. Please contact your administrator to reset your password.',
-          )
-        }
-        await setPassword(tx, id, hash)
+        // Somebody set another one meanwhile.
+        if (newest?.id !== old.id) throw unauthorized()
+        await setPassword(tx, id, hash, { compliance, options, selfService: true })
         await voidTokens(tx, [id])
         await identityChanged(tx)
       })

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { catalogFor } from './catalog.ts'
-import { hashPassword, verifyPassword } from './passwords.ts'
+import { hashPassword, isOutdated, verifyPassword } from './passwords.ts'
 import { seal, unseal } from './sealed.ts'
 
 test('a password verifies against its own hash only', async () => {
   const phc = await hashPassword('grüße')
-  assert.match(phc, /^\$argon2id\$v=19\$m=19456,t=2,p=1\$[A-Za-z0-9+/]{22}\$[A-Za-z0-9+/]{43}$/)
+  assert.match(phc, /^\$argon2id\$v=19\$m=7168,t=5,p=1\$[A-Za-z0-9+/]{22}\$[A-Za-z0-9+/]{43}$/)
   assert.notEqual(await hashPassword('grüße'), phc, 'a salt of its own')
   assert.equal(await verifyPassword('grüße', phc), true)
   assert.equal(await verifyPassword('grüsse', phc), false)
@@ -22,6 +22,8 @@ test('hashes of other costs are read', async () => {
   // The example of RFC 9106's reference implementation: echo -n password | argon2 somesalt -id -t 2 -m 16 -p 1 (tag of 32 bytes).
   const phc = '$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc'
   assert.equal(await verifyPassword('password', phc), true)
+  assert.equal(isOutdated(phc), true)
+  assert.equal(isOutdated(await hashPassword('password')), false)
 })
 
 test('what is sealed opens under its own name and key only', () => {

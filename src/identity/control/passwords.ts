@@ -1,59 +1,88 @@
-// Passwords: argon2id with the smallest cost that OWASP's Password Storage Cheat Sheet names (19 MiB, 2 passes, 1 lane; 30 to 50 ms of
-// one core). Dearer would let a handful of sign-ins starve a small controller, cheaper would fall below what is held to be safe.
+// Passwords: argon2id with the cheapest of the costs that OWASP's Password Storage Cheat Sheet holds to be equally safe (7 MiB, 5 passes,
+// 1 lane; docs/decisions/0014). Hashing runs in libuv's threads, never in the one that answers requests.
 import { argon2, randomBytes, timingSafeEqual } from 'node:crypto'
 import { availableParallelism } from 'node:os'
 import { promisify } from 'node:util'
 import { unavailable } from '../../http/fault.ts'
+import { importedPassword } from './imported-passwords.ts'
 
 const derive = promisify(argon2)
-const cost = { memory: 19_456, passes: 2, parallelism: 1 }
+const cost = { memory: 7_168, passes: 5, parallelism: 1 }
+const head = `$argon2id$v=19$m=${cost.memory},t=${cost.passes},p=${cost.parallelism}$`
 const tagLength = 32
 
-// Hashing runs in libuv's four threads, which files and name look-ups need, too: at least one stays free, and memory stays bounded.
+// Files and name look-ups need libuv's four threads, too: at least one stays free, and memory stays bounded.
 const slots = Math.max(1, Math.min(3, availableParallelism()))
 const longestQueue = 500
-const waiting: (() => void)[] = []
+const longestTurn = 200
+/** Who waits, by whose turn it is. The map's order is the order of turns. */
+const waiting = new Map<string, (() => void)[]>()
 let running = 0
+let queued = 0
 
-/** The password as a PHC string: `$argon2id$v=19$m=…,t=…,p=…$salt$hash`. */
-export async function hashPassword(password: string): Promise<string> {
+/**
+ * The password as a PHC string: `$argon2id$v=19$m=…,t=…,p=…$salt$hash`.
+ * @param turn whose turn it uses while many wait (an address, a user's id): one who asks for much waits for themselves
+ */
+export async function hashPassword(password: string, turn = ''): Promise<string> {
   const salt = randomBytes(16)
-  const { memory, passes, parallelism } = cost
-  const hash = await inTurn(() => derive('argon2id', { message: password, nonce: salt, tagLength, memory, passes, parallelism }))
-  return `$argon2id$v=19$m=${memory},t=${passes},p=${parallelism}$${base64(salt)}$${base64(hash)}`
+  const hash = await inTurn(turn, () => derive('argon2id', { message: password, nonce: salt, tagLength, ...cost }))
+  return `${head}${base64(salt)}$${base64(hash)}`
 }
 
 /**
  * Whether the password is the one that was hashed, in constant time. Without a hash (no such user, or a user without a password) it
  * takes as long and answers false, so that nobody can tell users from strangers.
  */
-export async function verifyPassword(password: string, phc: string | null | undefined): Promise<boolean> {
-  const [, m, t, p, salt, hash] = /^\$argon2id\$v=19\$m=(\d+),t=(\d+),p=(\d+)\$([^$]+)\$([^$]+)$/.exec(phc ?? stranger) ?? []
-  if (salt === undefined || hash === undefined) throw new Error('A stored password is no argon2id PHC string')
+export async function verifyPassword(password: string, phc: string | null | undefined, turn = ''): Promise<boolean> {
+  const hashed = phc ?? stranger
+  const [, m, t, p, salt, hash] = /^\$argon2id\$v=19\$m=(\d+),t=(\d+),p=(\d+)\$([^$]+)\$([^$]+)$/.exec(hashed) ?? []
+  if (salt === undefined || hash === undefined) return await inTurn(turn, () => importedPassword(password, hashed))
   const wanted = Buffer.from(hash, 'base64')
   const nonce = Buffer.from(salt, 'base64')
   const parameters = { message: password, nonce, tagLength: wanted.length, memory: Number(m), passes: Number(t), parallelism: Number(p) }
-  const same = timingSafeEqual(await inTurn(() => derive('argon2id', parameters)), wanted)
+  const same = timingSafeEqual(await inTurn(turn, () => derive('argon2id', parameters)), wanted)
   return same && phc !== null && phc !== undefined
 }
+
+/** Whether this was hashed at another cost or in another way than passwords are today: then the next sign-in hashes it again. */
+export const isOutdated = (phc: string): boolean => !phc.startsWith(head)
 
 const base64 = (bytes: Buffer) => bytes.toString('base64').replaceAll('=', '')
 
 // No password leads to it: it is random, not derived.
-const stranger = `$argon2id$v=19$m=${cost.memory},t=${cost.passes},p=${cost.parallelism}$${base64(randomBytes(16))}$${base64(randomBytes(tagLength))}`
+const stranger = `${head}${base64(randomBytes(16))}$${base64(randomBytes(tagLength))}`
 
 /** @throws Fault 503 if too many already wait */
-async function inTurn<T>(work: () => Promise<T>): Promise<T> {
-  if (running >= slots) {
-    if (waiting.length >= longestQueue) throw unavailable('Too many sign-ins at the same time; try again shortly.')
-    await new Promise<void>((resolve) => waiting.push(resolve))
-  } else running++
+async function inTurn<T>(turn: string, work: () => Promise<T>): Promise<T> {
+  if (running < slots) running++
+  else await place(turn)
   try {
     return await work()
   } finally {
     // The place is handed over, so that nobody who comes later takes it.
-    const next = waiting.shift()
+    const next = takeNext()
     if (next) next()
     else running--
   }
+}
+
+function place(turn: string): Promise<void> {
+  const line = waiting.get(turn) ?? []
+  if (queued >= longestQueue || line.length >= longestTurn) throw unavailable('Too many sign-ins at the same time; try again shortly.')
+  waiting.set(turn, line)
+  queued++
+  return new Promise((resolve) => line.push(resolve))
+}
+
+/** One of each who wait, then again one of each. */
+function takeNext(): (() => void) | undefined {
+  const first = waiting.entries().next().value
+  if (!first) return undefined
+  const [turn, line] = first
+  const next = line.shift()
+  waiting.delete(turn)
+  if (line.length > 0) waiting.set(turn, line)
+  queued--
+  return next
 }

@@ -4,16 +4,9 @@ import { sql } from 'kysely'
 import type { Database } from '../../database/connect.ts'
 import { badRequest, forbidden, notFound, unauthorized } from '../../http/fault.ts'
 import { type Facts, readFacts } from './facts.ts'
-import { verifyPassword } from './passwords.ts'
+import { type Demands, type Named, provePassword } from './prove-password.ts'
 import type { Session, Sessions } from './sessions.ts'
 import { type Claims, newAuditId, type Scope } from './tokens.ts'
-
-/** By id, or by name within a domain. */
-export interface Named {
-  id?: string
-  name?: string
-  domain?: { id?: string; name?: string }
-}
 
 export interface AuthRequest {
   identity: { methods: string[]; password?: { user: Named & { password: string } }; token?: { id: string } }
@@ -30,11 +23,15 @@ export const expecting = (attribute: string, target: string) =>
     `Expecting to find ${attribute} in ${target}. The server could not comply with the request since it is either malformed or otherwise incorrect. The client is assumed to be in error.`,
   )
 
+export interface SignInDemands extends Demands {
+  /** Seconds for which a token is valid that was not made from another. */
+  lifetime: number
+}
+
 /**
- * @param lifetime seconds for which a token is valid that was not made from another
  * @throws Fault 400 for a request without sense, 401 for all that is not to be let in
  */
-export async function signIn(db: Database, sessions: Sessions, request: AuthRequest, lifetime: number): Promise<SignedIn> {
+export async function signIn(db: Database, sessions: Sessions, request: AuthRequest, demands: SignInDemands): Promise<SignedIn> {
   const methods = [...new Set(request.identity.methods)]
   for (const method of methods) if (!(method in request.identity)) throw expecting(method, 'identity')
   for (const method of methods) {
@@ -44,7 +41,7 @@ export async function signIn(db: Database, sessions: Sessions, request: AuthRequ
 
   const proofs: Proof[] = []
   if (methods.includes('token')) proofs.push(await byToken(sessions, request.identity.token!.id))
-  if (methods.includes('password')) proofs.push(await byPassword(db, request.identity.password!.user))
+  if (methods.includes('password')) proofs.push(await byPassword(db, request.identity.password!.user, demands))
   const [first] = proofs
   if (!first || proofs.some(({ user, since }) => user !== first.user || since !== first.since)) throw unauthorized()
   const used = [...new Set([...methods, ...proofs.flatMap((proof) => proof.methods)])]
@@ -64,7 +61,7 @@ export async function signIn(db: Database, sessions: Sessions, request: AuthRequ
     scope,
     methods: used,
     issuedAt: now,
-    expiresAt: Math.min(now + lifetime * 1000, parent?.expiresAt ?? Number.POSITIVE_INFINITY),
+    expiresAt: Math.min(now + demands.lifetime * 1000, parent?.expiresAt ?? Number.POSITIVE_INFINITY),
     auditIds: [newAuditId(), ...(parent ? parent.auditIds.slice(-1) : [])],
     since: first.since,
     lives: facts.lives,
@@ -89,42 +86,13 @@ async function byToken(sessions: Sessions, token: string): Promise<Proof> {
   return { user: claims.user, since: claims.since, methods: claims.methods, claims }
 }
 
-async function byPassword(db: Database, user: Named & { password: string }): Promise<Proof> {
+async function byPassword(db: Database, user: Named & { password: string }, demands: Demands): Promise<Proof> {
   if (!user.id && !user.name) throw expecting('id or name', 'user')
   if (!user.id && !user.domain) throw expecting('domain', 'user')
   if (typeof user.password !== 'string') throw expecting('password', 'user')
-  const found = await db.read
-    .selectFrom('identity.user as u')
-    .innerJoin('identity.project as d', 'd.id', 'u.domain_id')
-    .leftJoinLateral(
-      (eb) =>
-        eb
-          .selectFrom('identity.password')
-          .select(['hash', 'expires_at'])
-          .whereRef('user_id', '=', 'u.id')
-          .orderBy('id', 'desc')
-          .limit(1)
-          .as('p'),
-      (join) => join.onTrue(),
-    )
-    .select(['u.id', 'u.enabled', 'u.tokens_valid_from', 'u.options', 'd.enabled as domain_enabled', 'p.hash', 'p.expires_at'])
-    .where((eb) =>
-      user.id
-        ? eb('u.id', '=', user.id)
-        : eb.and([
-            eb('u.name', '=', user.name!),
-            eb('u.shadow', '=', false),
-            eb(user.domain!.id ? 'd.id' : 'd.name', '=', user.domain!.id ?? user.domain!.name ?? ''),
-          ]),
-    )
-    .executeTakeFirst()
-  const right = await verifyPassword(user.password, found?.hash)
-  if (!found || !right || !found.enabled || !found.domain_enabled) throw unauthorized()
-  const forgiven = (found.options as { ignore_password_expiry?: boolean | null }).ignore_password_expiry === true
-  if (found.expires_at && found.expires_at.getTime() <= Date.now() && !forgiven) {
-    throw unauthorized(`The password is expired and needs to be changed for user: ${found.id}.`)
-  }
-  return { user: found.id, since: found.tokens_valid_from.getTime(), methods: [] }
+  const { id, since, expired } = await provePassword(db, user, demands)
+  if (expired) throw unauthorized(`The password is expired and needs to be changed for user: ${id}.`)
+  return { user: id, since, methods: [] }
 }
 
 type Wanted = { kind: 'default' } | { kind: 'none' } | { kind: 'system' } | { kind: 'project' | 'domain'; named: Named }
