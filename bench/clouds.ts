@@ -92,7 +92,7 @@ export async function startWisp(simulated = oneLargeHost): Promise<Wisp> {
   }
   const stop = async () => {
     await stopHosts()
-    await wisp('down')
+    await wisp('destroy', '--yes')
     await libvirtd.stop()
     fs.rmSync(folder, { recursive: true, force: true })
   }

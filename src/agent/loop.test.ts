@@ -190,7 +190,8 @@ describe('the loop of a host', () => {
       state: 'failed',
       error: { message: 'no bridge\ufffd', final: false, tries: 1 },
     })
-    await until(() => machine.real.get('network')!.has('bad'), 'the bad one, at last')
+    await until(() => reports.some(({ id, state }) => id === 'bad' && state === 'ready'), 'the bad one, at last')
+    assert.ok(machine.real.get('network')!.has('bad'))
     assert.deepEqual(
       reports.filter(({ id }) => id === 'bad').map(({ state, error }) => [state, error?.tries]),
       [

@@ -9,7 +9,7 @@ import { type Call, changed, lives, row, since } from '../../http/table.ts'
 import { addressesOf } from '../../network/control/server-ports.ts'
 import { downAfter } from '../control/facts.ts'
 import { statesBehind } from '../control/state.ts'
-import { briefView, detailView, type HostStatus } from './server-view.ts'
+import { briefView, detailView, type HostStatus, viewed } from './server-view.ts'
 
 const Many = t.Optional(t.Array(t.String({ maxLength: 255 })))
 
@@ -226,18 +226,18 @@ function timeOf(name: string, text: string): Date {
 }
 
 /** Everything that this caller may list with these words, filtered. */
-async function list(call: Call, asked: Asked, rule: string) {
+async function list<O>(call: Call, asked: Asked, rule: string, shown: (servers: Query<object>) => Query<O>) {
   const everyone = flag('all_tenants', asked.all_tenants?.[0])
   if (everyone) call.must(`${rule}:get_all_tenants`)
   if (!everyone && !call.who.project) throw forbidden('Listing servers needs a token that is scoped to a project, or all_tenants.')
   const tenants = asked.tenant_id ?? asked.project_id
   const visible = (tx: Tx) => {
-    const all = tx.selectFrom('compute.server').selectAll('compute.server').select(hostStatus.as('host_status'))
+    const all: Query<object> = tx.selectFrom('compute.server')
     if (!everyone) return all.where('compute.server.project_id', '=', call.who.project!.id)
     return tenants ? all.where('compute.server.project_id', 'in', tenants) : all
   }
   const page = novaPage(asked, listing)
-  return listPage(filtered(visible(call.tx), usable(call, asked)), page, listing, visible(call.tx)).catch((error) => {
+  return listPage(filtered(shown(visible(call.tx)), usable(call, asked)), page, listing, visible(call.tx)).catch((error) => {
     // 2201B: a pattern that is no regular expression.
     throw (error as { code?: string }).code === '2201B' ? badRequest('A filter is no valid regular expression.') : error
   })
@@ -251,7 +251,9 @@ export const serverLists = [
     reply: 200,
     summary: 'List servers',
     run: async (call) => {
-      const { rows, more } = await list(call as never, call.query as Asked, 'os_compute_api:servers:index')
+      const { rows, more } = await list(call as never, call.query as Asked, 'os_compute_api:servers:index', (servers) =>
+        servers.select(['compute.server.id', 'compute.server.name']),
+      )
       return { servers: rows.map((server) => briefView(call, server)), ...novaLinks('servers', call.url, more, rows.at(-1)?.id) }
     },
   }),
@@ -262,7 +264,9 @@ export const serverLists = [
     reply: 200,
     summary: 'List servers with details',
     run: async (call) => {
-      const { rows, more } = await list(call as never, call.query as Asked, 'os_compute_api:servers:detail')
+      const { rows, more } = await list(call as never, call.query as Asked, 'os_compute_api:servers:detail', (servers) =>
+        servers.select(viewed.map((name) => `compute.server.${name}` as const)).select(hostStatus.as('host_status')),
+      )
       const ids = rows.map(({ id }) => id)
       const addresses = ids.length > 0 ? await addressesOf(call.tx, ids) : new Map()
       return {

@@ -9,7 +9,40 @@ import { defaultZone, type ServerFault, type ServerFlavor } from '../control/fac
 import { statusOf } from '../control/state.ts'
 import { targetOf } from './target.ts'
 
-export type Row = Selectable<ComputeServer>
+/** What the views show: the rest of a server, such as its key and the whole image, is not read for them. */
+export const viewed = [
+  'id',
+  'name',
+  'project_id',
+  'user_id',
+  'hostname',
+  'description',
+  'vm_state',
+  'task_state',
+  'power_state',
+  'host',
+  'flavor',
+  'image_id',
+  'key_name',
+  'user_data',
+  'config_drive',
+  'metadata',
+  'tags',
+  'fault',
+  'access_ip_v4',
+  'access_ip_v6',
+  'availability_zone',
+  'security_groups',
+  'reservation_id',
+  'launch_index',
+  'locked_by',
+  'locked_reason',
+  'created_at',
+  'updated_at',
+  'launched_at',
+  'terminated_at',
+] as const
+export type Row = Pick<Selectable<ComputeServer>, (typeof viewed)[number]>
 type ViewCall = Pick<Call, 'version' | 'url' | 'may'>
 
 export const time = (date: Date) => date.toISOString().replace(/\.\d+Z$/, 'Z')
@@ -26,13 +59,21 @@ const bookmark = (call: Pick<Call, 'url'>, path: string) => [{ rel: 'bookmark', 
 
 export const briefView = (call: ViewCall, { id, name }: Pick<Row, 'id' | 'name'>) => ({ id, name, links: links(call, `servers/${id}`) })
 
-/** Identifies a host to users without naming it; another value in each project. */
-export const hostIdOf = (projectId: string, host: string | null) =>
-  host
-    ? createHash('sha224')
-        .update(projectId + host)
-        .digest('hex')
-    : ''
+const hostIds = new Map<string, string>()
+const manyHostIds = 10_000
+
+/** Identifies a host to users without naming it; another value in each project. A list asks for few of them again and again. */
+export function hostIdOf(projectId: string, host: string | null): string {
+  if (!host) return ''
+  const both = projectId + host
+  let id = hostIds.get(both)
+  if (id === undefined) {
+    id = createHash('sha224').update(both).digest('hex')
+    if (hostIds.size >= manyHostIds) hostIds.clear()
+    hostIds.set(both, id)
+  }
+  return id
+}
 
 /** `{private: [{version, addr, OS-EXT-IPS-MAC:mac_addr, OS-EXT-IPS:type}]}` */
 export function addressesView(addresses: ServerAddress[]): Record<string, unknown[]> {

@@ -9,7 +9,7 @@ import type { Change } from '../control/facts.ts'
 import { change, remove } from '../control/wish.ts'
 import { Description, DiskConfig, Hostname, Name } from './server-create.ts'
 import { hostStatus } from './server-list.ts'
-import { type Detail, detailView, type HostStatus, type Row, updatedView } from './server-view.ts'
+import { type Detail, detailView, type HostStatus, type Row, updatedView, viewed } from './server-view.ts'
 import { askerOf, lockServer, noServer, seen } from './target.ts'
 
 const Update = t.Object(
@@ -35,7 +35,7 @@ export async function readDetail(tx: Tx, id: string): Promise<{ row: Row; detail
     await Promise.all([
       tx
         .selectFrom('compute.server')
-        .selectAll('compute.server')
+        .select(viewed.map((name) => `compute.server.${name}` as const))
         .select(hostStatus.as('host_status'))
         .where('id', '=', id)
         .executeTakeFirst(),
