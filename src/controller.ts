@@ -20,6 +20,7 @@ import { authenticator } from './identity/control/authenticate.ts'
 import * as identityWork from './identity/control/work.ts'
 import { identity } from './identity/service.ts'
 import { registerImageDownload } from './image/control/download.ts'
+import { openStores } from './image/control/stores.ts'
 import * as imageWork from './image/control/work.ts'
 import { image } from './image/service.ts'
 import * as networkWork from './network/control/work.ts'
@@ -56,9 +57,10 @@ export async function startController(config: Config): Promise<Controller> {
   const db = openDatabase(config)
   const leaveHints = await startHints(db)
   const key = sealingKey(config.home)
+  const stores = openStores(config)
   const services = [
     identity({ db, key, config }),
-    image({ db, config }),
+    image({ db, stores }),
     compute(),
     computeVersions(),
     placement({ db, config }),
@@ -79,7 +81,7 @@ export async function startController(config: Config): Promise<Controller> {
     heard: { ...networkWork.heard, ...computeWork.heard },
     hello: [placementWork.hello, networkWork.hello, computeWork.hello],
   })
-  registerImageDownload(app, { db, config })
+  registerImageDownload(app, { db, stores })
   const consoles = registerConsole(app, db, log)
   if (config.dashboard) registerDashboard(app, { authenticate, log })
 
@@ -87,7 +89,7 @@ export async function startController(config: Config): Promise<Controller> {
   const local = await listenLocally(app, controllerSocket(config.home))
   const engine = startEngine(
     db,
-    { ...identityWork.handlers(key), ...networkWork.handlers, ...imageWork.handlers(config), ...computeWork.handlers },
+    { ...identityWork.handlers(key), ...networkWork.handlers, ...imageWork.handlers(stores), ...computeWork.handlers },
     log,
   )
   await db.write((tx) => identityWork.bootstrap(tx))

@@ -16,16 +16,15 @@ import { metadefTags } from './api/metadef-tags.ts'
 import { missing } from './api/not-built.ts'
 import { policies } from './api/policies.ts'
 import { schemas } from './api/schemas.ts'
-import type { Store } from './control/store.ts'
+import type { Stores } from './control/stores.ts'
 
 const metadefs = [...metadefNamespaces, ...metadefResourceTypes, ...metadefProperties, ...metadefObjects, ...metadefTags, ...metadefSchemas]
 
-/** @param config where the store is and how large an image may be */
-export const image = ({ config }: { db: Database; config: Store }): Service => ({
+export const image = ({ stores }: { db: Database; stores: Stores }): Service => ({
   type: 'image',
   prefixes: ['/image'],
   envelope: envelopes.image,
   strictSlash: true,
   policies,
-  rows: [...info(config), ...images, ...imageUpdate, ...imageData(config), ...members, ...schemas, ...metadefs, ...missing],
+  rows: [...info(stores), ...images, ...imageUpdate, ...imageData(stores), ...members, ...schemas, ...metadefs, ...missing],
 })

@@ -5,6 +5,7 @@ import path from 'node:path'
 import { promisify } from 'node:util'
 import type { Config } from '../config.ts'
 import type { Database } from '../database/connect.ts'
+import { openStores } from '../image/control/stores.ts'
 import { storeImage } from '../image/control/upload.ts'
 
 const run = promisify(execFile)
@@ -28,7 +29,7 @@ export async function ensureGuestImage(db: Database, config: Config, owner: stri
   progress(`building the guest image ${guestImageName}`)
   await run(build, [file], { maxBuffer: 16 << 20 })
   progress(`storing the guest image ${guestImageName}`)
-  await storeImage(db, config, {
+  await storeImage(db, openStores(config), {
     name: guestImageName,
     owner,
     visibility: 'public',

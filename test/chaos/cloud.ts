@@ -11,6 +11,7 @@ import { promisify } from 'node:util'
 import { sql } from 'kysely'
 import { type Config, loadConfig } from '../../src/config.ts'
 import { connect, type Database } from '../../src/database/connect.ts'
+import { openStores } from '../../src/image/control/stores.ts'
 import { storeImage } from '../../src/image/control/upload.ts'
 import { bootstrap } from '../../src/start/bootstrap.ts'
 import { databaseOf } from '../../src/start/cloud.ts'
@@ -72,7 +73,7 @@ export async function startChaosCloud({
     .where('name', '=', 'admin')
     .where('is_domain', '=', false)
     .executeTakeFirstOrThrow()
-  const image = await storeImage(db, config, {
+  const image = await storeImage(db, openStores(config), {
     name: 'tiny',
     owner: owner.id,
     visibility: 'public',

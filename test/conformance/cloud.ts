@@ -11,6 +11,7 @@ import { promisify } from 'node:util'
 import { type Config, loadConfig } from '../../src/config.ts'
 import type { Database } from '../../src/database/connect.ts'
 import { testDatabase } from '../../src/database/testing.ts'
+import { openStores } from '../../src/image/control/stores.ts'
 import { storeImage } from '../../src/image/control/upload.ts'
 import { bootstrap, type Login } from '../../src/start/bootstrap.ts'
 import { controllerSocket } from '../../src/start/files.ts'
@@ -129,7 +130,7 @@ async function makeImage(db: Database, config: Config, name: string): Promise<st
     .where('name', '=', 'admin')
     .where('is_domain', '=', false)
     .executeTakeFirstOrThrow()
-  return storeImage(db, config, {
+  return storeImage(db, openStores(config), {
     name,
     owner,
     visibility: 'public',

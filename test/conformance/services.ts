@@ -9,6 +9,7 @@ import { splitRoute } from '../../src/http/route.ts'
 import type { AnyRow, Method, Service } from '../../src/http/table.ts'
 import { fakeDatabase } from '../../src/http/testing.ts'
 import { identity } from '../../src/identity/service.ts'
+import { openStores } from '../../src/image/control/stores.ts'
 import { image } from '../../src/image/service.ts'
 import { network } from '../../src/network/service.ts'
 import { placement } from '../../src/placement/service.ts'
@@ -21,7 +22,7 @@ export function allServices(): Service[] {
   try {
     return [
       identity({ db, key: Buffer.alloc(32), config }),
-      image({ db, config }),
+      image({ db, stores: openStores(config) }),
       compute(),
       computeVersions(),
       placement({ db, config }),

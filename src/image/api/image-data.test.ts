@@ -160,12 +160,12 @@ describe('image data', () => {
   })
 
   it('is swept after a crash, but never while the upload lives', async (context) => {
-    const { api, config, create, db, files } = await imageApi(context)
+    const { api, stores, create, db, files } = await imageApi(context)
     const id = await create()
-    const sweep = handlers(config)['image-data']!
+    const sweep = handlers(stores)['image-data']!
     const data = new Readable({ read() {} })
     const begun = change(id)
-    const upload = uploadImage(db, config, id, data)
+    const upload = uploadImage(db, stores, id, data)
     data.push('half of it')
     await begun
     const { upload: name } = await db.read.selectFrom('image.image').select('upload').where('id', '=', id).executeTakeFirstOrThrow()
@@ -183,7 +183,7 @@ describe('image data', () => {
   })
 
   it('goes when its image is deleted, by whoever looks at the key', async (context) => {
-    const { api, config, create, db, files, put } = await imageApi(context)
+    const { api, stores, create, db, files, put } = await imageApi(context)
     const id = await create()
     await put(id, Buffer.from('bits'))
     assert.equal((await api('DELETE', `/images/${id}`)).status, 204)
@@ -195,19 +195,19 @@ describe('image data', () => {
       .execute()
     assert.equal(due.length, 1)
     assert.equal(files().length, 1)
-    for (let i = 0; i < 2; i++) assert.equal(await db.write((tx) => handlers(config)['image-data']!(tx, due[0]!.key)), null)
+    for (let i = 0; i < 2; i++) assert.equal(await db.write((tx) => handlers(stores)['image-data']!(tx, due[0]!.key)), null)
     assert.deepEqual(files(), [])
     await db.write((tx) => abandon(tx, 'never-was'))
-    assert.equal(await db.write((tx) => handlers(config)['image-data']!(tx, 'never-was')), null)
+    assert.equal(await db.write((tx) => handlers(stores)['image-data']!(tx, 'never-was')), null)
   })
 })
 
 describe('images of the cloud itself, and for servers', () => {
   it('appear complete or not at all', async (context) => {
-    const { api, config, db, files } = await imageApi(context)
+    const { api, stores, db, files } = await imageApi(context)
     const common = { name: 'guest', owner: 'p1', visibility: 'public', container_format: 'bare', min_disk: 1, min_ram: 96 } as const
     const store = (data: string, disk_format: string) =>
-      storeImage(db, config, { ...common, disk_format, properties: { os_type: 'linux' }, data: Readable.from([Buffer.from(data)]) })
+      storeImage(db, stores, { ...common, disk_format, properties: { os_type: 'linux' }, data: Readable.from([Buffer.from(data)]) })
     await assert.rejects(store('text', 'qcow2'), { status: 400 })
     assert.deepEqual((await api('GET', '/images')).body.images, [])
     assert.deepEqual(files(), [])

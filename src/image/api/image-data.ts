@@ -4,14 +4,14 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { badRequest, forbidden, unsupportedMediaType } from '../../http/fault.ts'
 import { type Call, row } from '../../http/table.ts'
 import { openImage } from '../control/download.ts'
-import type { Store } from '../control/store.ts'
+import type { Stores } from '../control/stores.ts'
 import { uploadImage } from '../control/upload.ts'
 import { findImage, viewerOf } from './find.ts'
 
 /** How much of a refused upload is still read, in bytes and milliseconds, so that clients which write before they read see why. */
 const patience = { bytes: 64 * 2 ** 20, time: 5_000 }
 
-export const imageData = (config: Store) => [
+export const imageData = (stores: Stores) => [
   row({
     route: 'PUT /v2/images/:image_id/file',
     policy: 'upload_image',
@@ -28,7 +28,7 @@ export const imageData = (config: Store) => [
         }
         const expected = announced(headers)
         const image = await findImage(call, params.image_id, 'upload_image')
-        await uploadImage(db, config, image.id, input, expected)
+        await uploadImage(db, stores, image.id, input, expected)
       } catch (error) {
         await readOn(input)
         throw error
@@ -48,7 +48,7 @@ export const imageData = (config: Store) => [
         throw forbidden('The requested image has been deactivated. Image data download is forbidden.')
       }
       if (image.status !== 'active' && image.status !== 'deactivated') return status(204)
-      const download = await openImage(config, image, headers.range)
+      const download = await openImage(stores, image, headers.range)
       status(download.status)
       for (const [name, value] of Object.entries(download.headers)) header(name, value)
       return download.stream

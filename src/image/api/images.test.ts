@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { checkRows } from '../../http/coverage.ts'
+import { openStores } from '../control/stores.ts'
 import { image } from '../service.ts'
 import { admin, caller, imageApi, owner, reader, stranger } from './testing.ts'
 
@@ -9,7 +10,7 @@ const names = (body: Record<string, unknown>) => (body.images as { name: string 
 
 describe('images', () => {
   it('have a table without gaps', () => {
-    assert.deepEqual(checkRows([image({ db: undefined as never, config: { home: '/', maxImageSize: 1 } })]), [])
+    assert.deepEqual(checkRows([image({ db: undefined as never, stores: openStores({ home: '/', maxImageSize: 1 }) })]), [])
   })
 
   it('are created, shown, changed and deleted', async (context) => {

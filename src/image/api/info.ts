@@ -1,7 +1,6 @@
 // What this image service is: its versions, its stores, how images get in.
-import path from 'node:path'
-import type { Config } from '../../config.ts'
 import { row } from '../../http/table.ts'
+import type { Stores } from '../control/stores.ts'
 
 // What each minor version of v2 added is there up to 2.15, but for import, tasks and metadata definitions.
 const versions = ['2.15', '2.13', '2.12', '2.11', '2.10', '2.9', '2.8', '2.7', '2.6', '2.5', '2.4', '2.3', '2.2', '2.1', '2.0']
@@ -17,9 +16,7 @@ const versionDocument = (origin: string) => ({
 const versionRow = (route: `GET /${string}`, reply: number) =>
   row({ route, policy: null, reply, summary: 'List the versions of the API', run: ({ url }) => versionDocument(url.origin) })
 
-const store = { id: 'file', description: "Files in the cloud's data directory", default: 'true' }
-
-export const info = (config: Pick<Config, 'home'>) => [
+export const info = ({ default: store }: Stores) => [
   versionRow('GET /', 300),
   versionRow('GET /versions', 200),
   versionRow('GET /v2', 300),
@@ -35,7 +32,7 @@ export const info = (config: Pick<Config, 'home'>) => [
     policy: 'default',
     reply: 200,
     summary: 'List the stores',
-    run: () => ({ stores: [store] }),
+    run: () => ({ stores: [{ id: store.id, description: store.description, default: 'true' }] }),
   }),
   row({
     route: 'GET /v2/info/stores/detail',
@@ -45,10 +42,12 @@ export const info = (config: Pick<Config, 'home'>) => [
     run: () => ({
       stores: [
         {
-          ...store,
-          type: 'file',
-          weight: 0,
-          properties: { data_dir: path.join(config.home, 'images'), chunk_size: 65_536, thin_provisioning: false },
+          id: store.id,
+          description: store.description,
+          default: 'true',
+          type: store.kind,
+          weight: store.weight,
+          properties: store.properties,
         },
       ],
     }),

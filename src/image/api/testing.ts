@@ -7,6 +7,7 @@ import { testDatabase } from '../../database/testing.ts'
 import type { Method } from '../../http/table.ts'
 import { type AskOptions, fakeApi, member } from '../../http/testing.ts'
 import type { Who } from '../../http/who.ts'
+import { openStores } from '../control/stores.ts'
 import { image } from '../service.ts'
 
 /** A caller with roles in a project; implied roles are to be named. */
@@ -26,9 +27,9 @@ export type Answer = Record<string, unknown>
 /** `ask` answers with the parsed body; both the database and the folder go when the test ends. */
 export async function imageApi(context: TestContext, maxImageSize = 1) {
   const home = fs.mkdtempSync(path.join(os.tmpdir(), 'wisp-image-'))
-  const config = { home, maxImageSize }
+  const stores = openStores({ home, maxImageSize })
   const { db, drop } = await testDatabase()
-  const { app, ask } = fakeApi(context, [image({ db, config })], { db })
+  const { app, ask } = fakeApi(context, [image({ db, stores })], { db })
   context.after(async () => {
     await app.close()
     await drop()
@@ -51,5 +52,5 @@ export async function imageApi(context: TestContext, maxImageSize = 1) {
   const put = (id: string, data: Buffer, who = owner) =>
     api('PUT', `/images/${id}/file`, { payload: data, headers: { 'content-type': 'application/octet-stream' }, who })
   const files = () => (fs.existsSync(path.join(home, 'images')) ? fs.readdirSync(path.join(home, 'images')) : [])
-  return { api, app, config, create, db, files, put }
+  return { api, app, home, stores, create, db, files, put }
 }

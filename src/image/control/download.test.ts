@@ -8,21 +8,21 @@ import Fastify from 'fastify'
 import { testDatabase } from '../../database/testing.ts'
 import { join, makeJoinToken } from '../../wire/join.ts'
 import { rangeOf, registerImageDownload } from './download.ts'
-import { dataFile } from './store.ts'
+import { openStores } from './stores.ts'
 import { storeImage } from './upload.ts'
 
 it('hosts fetch images with their own secret, in whole or where they left off', async (context) => {
   const home = fs.mkdtempSync(path.join(os.tmpdir(), 'wisp-download-'))
-  const config = { home, maxImageSize: 1 }
+  const stores = openStores({ home, maxImageSize: 1 })
   const { db, drop } = await testDatabase()
   const app = Fastify()
-  registerImageDownload(app, { db, config })
+  registerImageDownload(app, { db, stores })
   context.after(async () => {
     await app.close()
     await drop()
     fs.rmSync(home, { recursive: true })
   })
-  const id = await storeImage(db, config, {
+  const id = await storeImage(db, stores, {
     name: 'one',
     owner: 'p1',
     visibility: 'private',
@@ -48,7 +48,7 @@ it('hosts fetch images with their own secret, in whole or where they left off', 
   assert.deepEqual([beyond.statusCode, beyond.headers['content-range']], [416, 'bytes */10'])
   assert.equal((await get('nonsense', door)).statusCode, 404)
   const { upload } = await db.read.selectFrom('image.image').select('upload').where('id', '=', id).executeTakeFirstOrThrow()
-  fs.rmSync(dataFile(config, upload!))
+  await stores.default.remove(upload!)
   const lost = await get(id, door)
   assert.deepEqual([lost.statusCode, /missing from the image store/.test(lost.body)], [404, true])
 })

@@ -1,12 +1,10 @@
 // How bits get out of an image: streamed, in whole or a range of them, to clients (api/image-data.ts) and to the hosts that cache them.
-import fs from 'node:fs'
-import type { Readable } from 'node:stream'
+import { Readable } from 'node:stream'
 import type { FastifyInstance } from 'fastify'
-import type { Config } from '../../config.ts'
 import type { Database } from '../../database/connect.ts'
 import { Fault, notFound } from '../../http/fault.ts'
 import { hostDoor } from '../../wire/join.ts'
-import { dataFile } from './store.ts'
+import type { Stores } from './stores.ts'
 
 export interface Download {
   status: 200 | 206
@@ -26,14 +24,12 @@ interface Stored {
  * @param range the request's Range header; one range of bytes is served, several at once are answered with the whole
  * @throws Fault 404 if the file is missing, 416 for a range outside of it
  */
-export async function openImage(config: Pick<Config, 'home'>, image: Stored, range: string | undefined): Promise<Download> {
+export async function openImage(stores: Stores, image: Stored, range: string | undefined): Promise<Download> {
   const size = image.size ?? 0
   const wanted = rangeOf(range, size)
-  const file = await fs.promises.open(dataFile(config, image.upload ?? ''), 'r').catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== 'ENOENT') throw error
-    throw notFound(`The data of image ${image.id} is missing from the image store.`)
-  })
   const { start, end } = wanted ?? { start: 0, end: size - 1 }
+  const stream = size === 0 ? Readable.from([]) : await stores.default.read(image.upload ?? '', { start, end })
+  if (!stream) throw notFound(`The data of image ${image.id} is missing from the image store.`)
   return {
     status: wanted ? 206 : 200,
     headers: {
@@ -43,7 +39,7 @@ export async function openImage(config: Pick<Config, 'home'>, image: Stored, ran
       ...(image.checksum !== null && { 'content-md5': image.checksum }),
       ...(wanted && { 'content-range': `bytes ${start}-${end}/${size}` }),
     },
-    stream: file.createReadStream({ start, end: Math.max(end, start), highWaterMark: 256 * 1024 }),
+    stream,
   }
 }
 
@@ -62,7 +58,7 @@ export function rangeOf(header: string | undefined, size: number): { start: numb
 }
 
 /** Adds `GET /wire/v1/images/{id}/data`: hosts fetch images with the secret that they got when they joined. */
-export function registerImageDownload(app: FastifyInstance, { db, config }: { db: Database; config: Pick<Config, 'home'> }): void {
+export function registerImageDownload(app: FastifyInstance, { db, stores }: { db: Database; stores: Stores }): void {
   const door = hostDoor(db)
   app.get('/wire/v1/images/:id/data', async (request, reply) => {
     try {
@@ -75,7 +71,7 @@ export function registerImageDownload(app: FastifyInstance, { db, config }: { db
         .where('status', 'in', ['active', 'deactivated'])
         .executeTakeFirst()
       if (!image) throw notFound(`There is no image ${id} with data.`)
-      const { status, headers, stream } = await openImage(config, image, request.headers.range)
+      const { status, headers, stream } = await openImage(stores, image, request.headers.range)
       return reply.code(status).headers(headers).send(stream)
     } catch (error) {
       if (!(error instanceof Fault)) throw error

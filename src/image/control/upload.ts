@@ -9,7 +9,8 @@ import { badRequest, conflict, Fault } from '../../http/fault.ts'
 import { crash } from '../../work/crash.ts'
 import { poke } from '../../work/engine.ts'
 import { hintChanged } from '../../work/hint.ts'
-import { type Bits, receive, removeBits, type Store } from './store.ts'
+import { type Bits, receive } from './receive.ts'
+import type { Stores } from './stores.ts'
 
 /** How long a marker lives without being renewed, and how often it is, in milliseconds. */
 export const patience = 20_000
@@ -28,11 +29,11 @@ export interface NewImage {
 }
 
 /** Stores an image of Wisp's own. It appears complete or not at all. @returns its id @throws Fault as `receive` does */
-export async function storeImage(db: Database, config: Store, { data, properties, ...image }: NewImage): Promise<string> {
+export async function storeImage(db: Database, stores: Stores, { data, properties, ...image }: NewImage): Promise<string> {
   const id = randomUUID()
   const upload = randomUUID()
   await db.write((tx) => mark(tx, upload))
-  await carry(db, config, upload, data, image, undefined, async (tx, bits) => {
+  await carry(db, stores, upload, data, image, undefined, async (tx, bits) => {
     await tx
       .insertInto('image.image')
       .values({ id, ...image, ...bits, properties: json(properties), upload, status: 'active' })
@@ -47,11 +48,11 @@ export async function storeImage(db: Database, config: Store, { data, properties
  * @param expected the announced size in bytes
  * @throws Fault 400 (no acceptable image, cut off, no format set), 404, 409 (not queued), 410 (deleted meanwhile), 413
  */
-export async function uploadImage(db: Database, config: Store, id: string, data: Readable, expected?: number): Promise<void> {
+export async function uploadImage(db: Database, stores: Stores, id: string, data: Readable, expected?: number): Promise<void> {
   const upload = randomUUID()
   const image = await db.write((tx) => begin(tx, id, upload))
   crash('image: upload begun')
-  await carry(db, config, upload, data, image, expected, async (tx, bits) => {
+  await carry(db, stores, upload, data, image, expected, async (tx, bits) => {
     const done = await tx
       .updateTable('image.image')
       .set({ ...bits, status: 'active', updated_at: sql<Date>`now()` })
@@ -100,7 +101,7 @@ export async function abandon(tx: Tx, upload: string): Promise<void> {
 /** Receives the bits under a marker, and gives them to `activate` in the transaction that takes the marker away. */
 async function carry(
   db: Database,
-  config: Store,
+  stores: Stores,
   upload: string,
   data: Readable,
   declared: { disk_format: string | null; container_format: string | null },
@@ -110,7 +111,12 @@ async function carry(
   const renew = () => sql`update image.leftover set since = now() where upload = ${upload} and since > 'epoch'`.execute(db.read)
   const timer = setInterval(() => void renew().catch(() => {}), renewal)
   try {
-    const bits = await receive(config, upload, data, declared, expected)
+    const bits = await receive(stores.default, upload, data, {
+      declared,
+      limit: stores.largest,
+      algorithm: stores.hashing,
+      ...(expected !== undefined && { expected }),
+    })
     crash('image: written')
     await db.write(async (tx) => {
       await activate(tx, bits)
@@ -122,7 +128,7 @@ async function carry(
   } catch (error) {
     // If the database is away too, the marker is swept later.
     await db.write((tx) => giveUp(tx, upload)).catch(() => {})
-    await removeUnlessNamed(db, config, upload)
+    await removeUnlessNamed(db, stores, upload)
     throw error
   } finally {
     clearInterval(timer)
@@ -143,11 +149,11 @@ export async function giveUp(tx: Tx, upload: string): Promise<void> {
 }
 
 /** A commit whose answer was lost may have made the image active after all; then its bits stay. Otherwise they go at once. */
-async function removeUnlessNamed(db: Database, config: Store, upload: string): Promise<void> {
+async function removeUnlessNamed(db: Database, stores: Stores, upload: string): Promise<void> {
   try {
     const marked = await db.read.selectFrom('image.leftover').select('upload').where('upload', '=', upload).executeTakeFirst()
     if (!marked) return
-    await removeBits(config, upload)
+    await stores.default.remove(upload)
     await db.read.deleteFrom('image.leftover').where('upload', '=', upload).execute()
   } catch {
     // The sweep comes back to it.

@@ -1,12 +1,11 @@
 // The sweep of image bits: each upload has a key 'image-data' from its beginning, so that after a crash someone comes to look.
 import { sql } from 'kysely'
-import type { Config } from '../../config.ts'
 import type { Handler } from '../../work/engine.ts'
-import { removeBits } from './store.ts'
+import type { Stores } from './stores.ts'
 import { giveUp, patience } from './upload.ts'
 
 /** Handlers of the due keys that the image room owns. */
-export const handlers = (config: Pick<Config, 'home'>): Record<string, Handler> => ({
+export const handlers = (stores: Stores): Record<string, Handler> => ({
   /** An upload's marker that nobody has renewed: its image is queued again, its bits go, then the marker. */
   'image-data': async (tx, upload) => {
     const image = await tx.selectFrom('image.image').select(['id', 'status']).where('upload', '=', upload).forUpdate().executeTakeFirst()
@@ -20,7 +19,7 @@ export const handlers = (config: Pick<Config, 'home'>): Record<string, Handler> 
     if (!marker.stale) return patience
     if (image && image.status !== 'saving') throw new Error(`The bits of image ${image.id} (${image.status}) are marked as left over`)
     await giveUp(tx, upload)
-    await removeBits(config, upload)
+    await stores.default.remove(upload)
     await tx.deleteFrom('image.leftover').where('upload', '=', upload).execute()
     return null
   },

@@ -1,0 +1,150 @@
+// How bits come in, whatever store they go to: cut into blocks that are hashed in threads and inspected on their way, while the store
+// writes the block before. Blocks are few and used again, so an upload takes four of them in memory, however large the image is.
+import { IncomingMessage } from 'node:http'
+import type { Readable } from 'node:stream'
+import { badRequest, Fault, tooLarge } from '../../http/fault.ts'
+import type { Blocks, ImageStore } from '../store/store.ts'
+import { type Declared, HEAD, inspect, isBare } from './formats.ts'
+import { type Hashing, startHashing } from './hashing.ts'
+
+/** Bytes that are written at once: few calls, and little memory for each upload. */
+const BLOCK = 1024 * 1024
+/** One that fills, one that is being written, and two that the threads may still be reading. */
+const blocks = 4
+/** What WebAssembly counts memory in. */
+const PAGE = 64 * 1024
+/** The part that is used here; TypeScript has the whole only among the types of browsers. */
+declare const WebAssembly: { Memory: new (size: { initial: number; maximum: number; shared: true }) => { buffer: SharedArrayBuffer } }
+
+/** What an image row says of its bits. */
+export interface Bits {
+  size: number
+  virtual_size: number | null
+  checksum: string
+  os_hash_algo: string
+  os_hash_value: string
+}
+
+export interface Wanted {
+  /** Most bytes. */
+  limit: number
+  /** The size in bytes, if the sender told it beforehand. */
+  expected?: number
+  declared: Declared
+  /** Of os_hash_value. */
+  algorithm: string
+}
+
+/**
+ * Brings the stream into the store under this key; the data is safe when this resolves. On any error nothing is left there, and the
+ * stream is neither read to its end nor destroyed.
+ * @throws Fault 400 for what is no acceptable image or was cut off, 413 for what is too large or finds the store full
+ */
+export async function receive(store: ImageStore, key: string, data: Readable, wanted: Wanted): Promise<Bits> {
+  const { limit, expected, declared, algorithm } = wanted
+  if (expected !== undefined && expected > limit) throw overLimit(limit)
+  const hashing = startHashing(['md5', algorithm])
+  const seen = { size: 0, virtualSize: null as number | null }
+  try {
+    await store.write(key, ahead(cut(data, wanted, hashing, seen)))
+    const [checksum = '', value = ''] = await hashing.digest()
+    return {
+      size: seen.size,
+      virtual_size: seen.virtualSize ?? (isBare(declared.container_format) && declared.disk_format !== 'vhdx' ? seen.size : null),
+      checksum,
+      os_hash_algo: algorithm,
+      os_hash_value: value,
+    }
+  } catch (error) {
+    throw asFault(error)
+  } finally {
+    hashing.drop()
+  }
+}
+
+/** A block stays as it is until the one after the next is asked for. */
+async function* cut(
+  data: Readable,
+  { declared, expected, limit }: Wanted,
+  hashing: Hashing,
+  seen: { size: number; virtualSize: number | null },
+): Blocks {
+  // This memory begins at a page of its own, as stores want it that write past the page cache (store/direct.ts).
+  const memory = new WebAssembly.Memory({ initial: (blocks * BLOCK) / PAGE, maximum: (blocks * BLOCK) / PAGE, shared: true }).buffer
+  const ring = Array.from({ length: blocks }, (_, n) => ({ bytes: Buffer.from(memory, n * BLOCK, BLOCK), hashed: Promise.resolve() }))
+  let turn = 0
+  let block = ring[0]!
+  let filled = 0
+  let looked = false
+  const look = () => {
+    seen.virtualSize = inspect(block.bytes.subarray(0, Math.min(filled, HEAD)), declared)
+    looked = true
+  }
+  for await (const chunk of data.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+    seen.size += chunk.length
+    if (seen.size > limit) throw overLimit(limit)
+    for (let at = 0; at < chunk.length; ) {
+      const copied = chunk.copy(block.bytes, filled, at)
+      at += copied
+      filled += copied
+      if (!looked && filled >= HEAD) look()
+      if (filled < BLOCK) continue
+      block.hashed = hashing.update(block.bytes.subarray(0, filled))
+      block.hashed.catch(() => {}) // told to whoever awaits it next
+      yield block.bytes
+      block = ring[++turn % blocks]!
+      await block.hashed
+      filled = 0
+    }
+    if (data instanceof IncomingMessage) release(chunk)
+  }
+  if (!looked) look()
+  if (expected !== undefined && seen.size !== expected) {
+    throw badRequest(`The upload ended after ${seen.size} bytes, but ${expected} bytes were announced. Upload it again.`)
+  }
+  if (filled === 0) return
+  await hashing.update(block.bytes.subarray(0, filled))
+  yield block.bytes.subarray(0, filled)
+}
+
+/** Gives the memory of what the HTTP server read back at once: left to the garbage collector it would pile up, and cost more than the copying. */
+function release({ buffer, byteLength }: Buffer): void {
+  if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) buffer.transfer(0)
+}
+
+/** Asks for one more while the one before is being used. */
+async function* ahead(source: Blocks): Blocks {
+  let next = source.next()
+  try {
+    for (;;) {
+      const { value, done } = await next
+      if (done) return
+      next = source.next()
+      next.catch(() => {}) // told to whoever awaits it next
+      yield value
+    }
+  } finally {
+    // A sender that has fallen silent is not waited for.
+    void source.return(undefined).catch(() => {})
+  }
+}
+
+const overLimit = (limit: number) =>
+  tooLarge(`The image is larger than ${limit} bytes, the largest that this cloud takes (WISP_MAX_IMAGE_GB).`)
+
+function asFault(error: unknown): unknown {
+  if (error instanceof Fault) return error
+  const { code } = error as NodeJS.ErrnoException
+  if (code === 'ENOSPC' || code === 'EDQUOT') {
+    return tooLarge(
+      'Image storage media is full: there is no room left on the disk of the image store. Delete images or make room, then upload it again.',
+      { cause: error },
+    )
+  }
+  if (code === 'ENOENT')
+    return new Fault(410, 'The upload was given up: the image was deleted, or nothing was heard of the upload for too long.')
+  if (code === 'ECONNRESET' || code === 'ERR_STREAM_PREMATURE_CLOSE') {
+    return badRequest('The upload was cut off. Upload it again.', { cause: error })
+  }
+  return error
+}
