@@ -1,8 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { isTransitional, networkCan, serverCan } from './can.ts'
+import { domainCan, imageCan, isTransitional, networkCan, projectCan, roleCan, serverCan, userCan } from './can.ts'
 import type { Server } from './compute.ts'
+import type { Image } from './image.ts'
 import type { Network, Port } from './network.ts'
+import type { Domain, Project } from './projects.ts'
+import type { Session } from './session.ts'
+import type { User } from './users.ts'
 
 const server = (vm: string, task: string | null = null, more: Partial<Server> = {}) =>
   ({ status: 'X', 'OS-EXT-STS:vm_state': vm, 'OS-EXT-STS:task_state': task, ...more }) as Server
@@ -47,4 +51,49 @@ test('a network is held by the ports of servers, not by its own DHCP port', () =
   assert.equal(networkCan.delete(network, [port('network:dhcp'), port('compute:nova')], 'mine', false), 'networkInUse')
   assert.equal(networkCan.delete(network, [], 'other', false), 'networkOfAnotherProject')
   assert.equal(networkCan.delete(network, [], 'other', true), undefined)
+})
+
+const session = (...roles: string[]) => ({ roles, project: { id: 'mine', name: 'mine' }, user: { id: 'me', name: 'me' } }) as Session
+const reader = session('reader')
+const member = session('member', 'reader')
+const admin = session('admin', 'manager', 'member', 'reader')
+
+test('readers look, members change, administrators administer', () => {
+  assert.equal(roleCan.change(reader), 'needsMember')
+  assert.equal(roleCan.change(member), undefined)
+  assert.equal(roleCan.administer(member), 'needsAdmin')
+  assert.equal(roleCan.administer(admin), undefined)
+})
+
+test("an image is changed by its project's members and by administrators", () => {
+  const image = (more: Partial<Image> = {}) => ({ owner: 'mine', status: 'active', protected: false, ...more }) as Image
+  assert.equal(imageCan.change(image(), member), undefined)
+  assert.equal(imageCan.change(image(), reader), 'needsMember')
+  assert.equal(imageCan.change(image({ owner: 'other' }), member), 'imageOfAnotherProject')
+  assert.equal(imageCan.change(image({ owner: 'other' }), admin), undefined)
+  assert.equal(imageCan.delete(image({ protected: true }), admin), 'imageProtected')
+})
+
+test('what can be done to an image follows its status', () => {
+  const image = (status: string) => ({ owner: 'mine', status, protected: false }) as Image
+  assert.equal(imageCan.upload(image('queued'), member), undefined)
+  assert.equal(imageCan.upload(image('active'), member), 'imageNotQueued')
+  assert.equal(imageCan.launch(image('queued'), member), 'imageNotReady')
+  assert.equal(imageCan.launch(image('deactivated'), admin), 'imageDeactivated')
+  assert.equal(imageCan.deactivate(image('deactivated'), member), 'imageNotActive')
+  assert.equal(imageCan.reactivate(image('deactivated'), member), undefined)
+  assert.equal(imageCan.download(image('deactivated'), member), 'imageDeactivated')
+  assert.equal(imageCan.download(image('deactivated'), admin), undefined)
+})
+
+test('nobody takes away what they stand on', () => {
+  const project = (id: string, parent_id = 'default') => ({ id, parent_id }) as Project
+  assert.equal(projectCan.delete(project('mine'), [], admin), 'projectInUse')
+  assert.equal(projectCan.delete(project('other'), [project('below', 'other')], admin), 'projectHasProjects')
+  assert.equal(projectCan.delete(project('other'), [project('beside')], admin), undefined)
+  assert.equal(userCan.remove({ id: 'me' } as User, admin), 'userIsYou')
+  assert.equal(userCan.remove({ id: 'other' } as User, member), 'needsAdmin')
+  assert.equal(domainCan.delete({ id: 'd', enabled: true } as Domain, admin), 'domainEnabled')
+  assert.equal(domainCan.delete({ id: 'd', enabled: false } as Domain, admin), undefined)
+  assert.equal(domainCan.disable({ id: 'default', enabled: true } as Domain, admin), 'domainDefault')
 })

@@ -3,6 +3,9 @@
 import type { Server } from './compute.ts'
 import type { Image } from './image.ts'
 import type { Network, Port, SecurityGroup } from './network.ts'
+import type { Domain, Project } from './projects.ts'
+import { isAdmin, type Session } from './session.ts'
+import type { User } from './users.ts'
 
 export type Why =
   | 'serverBusy'
@@ -12,8 +15,20 @@ export type Why =
   | 'serverMustRunForSoftReboot'
   | 'serverNotBuilt'
   | 'serverBeingDeleted'
+  | 'needsAdmin'
+  | 'needsMember'
   | 'imageProtected'
   | 'imageOfAnotherProject'
+  | 'imageNotReady'
+  | 'imageNotQueued'
+  | 'imageNotActive'
+  | 'imageNotDeactivated'
+  | 'imageDeactivated'
+  | 'projectInUse'
+  | 'projectHasProjects'
+  | 'userIsYou'
+  | 'domainEnabled'
+  | 'domainDefault'
   | 'networkInUse'
   | 'networkOfAnotherProject'
   | 'securityGroupDefault'
@@ -70,11 +85,62 @@ export const serverCan = {
   console: (server: Server): Verdict => (['active', 'rescued', 'paused'].includes(stateOf(server)) ? undefined : 'serverMustRun'),
 }
 
+/** What the roles in the token allow at all: readers look, members change what their project has, administrators do the rest. */
+export const roleCan = {
+  change: ({ roles }: Session): Verdict =>
+    roles.some((role) => ['member', 'manager', 'admin'].includes(role)) ? undefined : 'needsMember',
+  administer: (session: Session): Verdict => (isAdmin(session) ? undefined : 'needsAdmin'),
+}
+
+/** May the caller change this image's record? Its project's members and administrators may. */
+function ownImage({ owner }: Image, session: Session): Verdict {
+  const no = roleCan.change(session)
+  if (no !== undefined) return no
+  return owner === session.project.id || isAdmin(session) ? undefined : 'imageOfAnotherProject'
+}
+
 export const imageCan = {
-  delete: (image: Image, projectId: string, admin: boolean): Verdict => {
-    if (image.protected) return 'imageProtected'
-    return image.owner === projectId || admin ? undefined : 'imageOfAnotherProject'
+  change: ownImage,
+  delete: (image: Image, session: Session): Verdict => ownImage(image, session) ?? (image.protected ? 'imageProtected' : undefined),
+  upload: (image: Image, session: Session): Verdict =>
+    ownImage(image, session) ?? (image.status === 'queued' ? undefined : 'imageNotQueued'),
+  deactivate: (image: Image, session: Session): Verdict =>
+    ownImage(image, session) ?? (image.status === 'active' ? undefined : 'imageNotActive'),
+  reactivate: (image: Image, session: Session): Verdict =>
+    ownImage(image, session) ?? (image.status === 'deactivated' ? undefined : 'imageNotDeactivated'),
+  download: ({ status }: Image, session: Session): Verdict => {
+    const no = roleCan.change(session)
+    if (no !== undefined || status === 'active') return no
+    if (status !== 'deactivated') return 'imageNotReady'
+    return isAdmin(session) ? undefined : 'imageDeactivated'
   },
+  launch: ({ status }: Image, session: Session): Verdict => {
+    if (status === 'deactivated') return 'imageDeactivated'
+    return status === 'active' ? roleCan.change(session) : 'imageNotReady'
+  },
+}
+
+export const projectCan = {
+  /** `all` are the projects that are known, to see whether some are below this one. */
+  delete: ({ id }: Project, all: Project[], session: Session): Verdict => {
+    const no = roleCan.administer(session)
+    if (no !== undefined) return no
+    if (id === session.project.id) return 'projectInUse'
+    return all.some(({ parent_id }) => parent_id === id) ? 'projectHasProjects' : undefined
+  },
+  disable: ({ id }: Project, session: Session): Verdict =>
+    roleCan.administer(session) ?? (id === session.project.id ? 'projectInUse' : undefined),
+}
+
+export const userCan = {
+  /** Disabling or deleting: nobody locks themselves out. */
+  remove: ({ id }: User, session: Session): Verdict => roleCan.administer(session) ?? (id === session.user.id ? 'userIsYou' : undefined),
+}
+
+export const domainCan = {
+  disable: ({ id }: Domain, session: Session): Verdict => roleCan.administer(session) ?? (id === 'default' ? 'domainDefault' : undefined),
+  delete: ({ id, enabled }: Domain, session: Session): Verdict =>
+    roleCan.administer(session) ?? (id === 'default' ? 'domainDefault' : enabled ? 'domainEnabled' : undefined),
 }
 
 export const networkCan = {

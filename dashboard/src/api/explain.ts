@@ -19,6 +19,7 @@ export type Remedy =
   | 'noAddress'
   | 'checkInput'
   | 'seeTimeline'
+  | 'importAgain'
 
 /** What can be done about words that several services use, whatever the status. */
 function byWords(words: string): Remedy | undefined {
@@ -43,6 +44,11 @@ export function remedyOf(error: unknown): Remedy {
   if (error.status === 502 || error.status === 503 || error.status === 504 || error.status === 429) return 'overloaded'
   if (error.status >= 500) return 'internal'
   return 'checkInput'
+}
+
+/** A list that isn't there, or that the service says it has not got: this cloud does not offer the feature. */
+export function isNotOffered(error: Error): boolean {
+  return error instanceof ApiError && (error.status === 501 || error.status === 404)
 }
 
 export function remedyOfFault(message: string): Remedy {

@@ -27,6 +27,8 @@ export type RequestOptions = {
   /** Compute only: another microversion than the newest one. */
   microversion?: string
   contentType?: string
+  /** A 401 is about what was sent (a password), not about the token, and leaves the session alone. */
+  keepSession?: boolean
 }
 
 /** The words of an error, out of whichever envelope the service uses (keystone `error`, nova `badRequest`…, neutron `NeutronError`, glance text). */
@@ -79,7 +81,7 @@ export async function send(service: Service, path: string, options: RequestOptio
   if (response.ok) return response
   const requestId = response.headers.get('x-openstack-request-id') ?? undefined
   const error = new ApiError(service, response.status, messageOf(await response.text(), response.status), requestId)
-  if (response.status === 401 && currentSession() !== undefined) sessionEnded('expired')
+  if (response.status === 401 && options.keepSession !== true && currentSession() !== undefined) sessionEnded('expired')
   throw error
 }
 

@@ -1,6 +1,6 @@
 // Logging in with identity v3: a password gives an unscoped token, the list of projects is read with it, and it is exchanged for one scoped to the
 // chosen project.
-import { ApiError, messageOf, request } from './http.ts'
+import { ApiError, messageOf } from './http.ts'
 import { currentSession, rememberedChoice, type Session, sessionStarted } from './session.ts'
 
 export type Project = { id: string; name: string }
@@ -99,9 +99,19 @@ export function switchRegion(region: string): void {
   if (session !== undefined) sessionStarted({ ...session, region })
 }
 
-/** Every project of the cloud; administrators only. */
-export async function listAllProjects(signal?: AbortSignal): Promise<Project[]> {
-  return (await request<{ projects: Project[] }>('identity', '/projects', { signal })).projects
+/** Starts the session anew with a password that was just changed: the tokens from before it are void. */
+export async function renewSession(password: string): Promise<void> {
+  const session = currentSession()
+  if (session === undefined) return
+  const { id } = await authenticate({ identity: { methods: ['password'], password: { user: { id: session.user.id, password } } } })
+  sessionStarted(await scope(id, session.projects, session.project.id))
+}
+
+/** Where the identity service answers, as files for other programs name it. */
+export function authUrl(): string {
+  const entry = currentSession()?.catalog.find(({ type }) => type === 'identity')
+  const url = (entry?.url ?? `${location.origin}/identity`).replace(/\/$/, '')
+  return /\/v3$/.test(url) ? url : `${url}/v3`
 }
 
 /** Asks identity to forget the token. Failing is no reason to keep someone logged in, so the caller may ignore it. */

@@ -137,5 +137,5 @@ export type Quota = { used: number; limit: number; reserved?: number }
 export type NetworkQuotas = Record<string, Quota>
 
 export async function getNetworkQuotas(projectId: string, signal?: AbortSignal): Promise<NetworkQuotas> {
-  return (await request<{ quota: NetworkQuotas }>('network', `/quotas/${projectId}/details`, { signal })).quota
+  return (await request<{ quota: NetworkQuotas }>('network', `/quotas/${projectId}/details.json`, { signal })).quota
 }

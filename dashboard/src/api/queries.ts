@@ -2,10 +2,11 @@
 import { keepPreviousData, queryOptions } from '@tanstack/react-query'
 import { isTransitional } from './can.ts'
 import * as compute from './compute.ts'
-import * as identity from './identity.ts'
 import * as image from './image.ts'
+import * as imageData from './image-data.ts'
 import { keys } from './keys.ts'
 import { pollInterval } from './live.ts'
+import * as metadefs from './metadefs.ts'
 import * as network from './network.ts'
 
 export const serverListQuery = (query: compute.ServerListQuery) =>
@@ -55,25 +56,58 @@ export const hypervisorsQuery = queryOptions({
   refetchInterval: 10_000,
 })
 
-export const projectsQuery = queryOptions({
-  queryKey: keys.projects,
-  queryFn: ({ signal }) => identity.listAllProjects(signal),
-  staleTime: 60_000,
-})
-
 const imageIsMoving = ({ status }: image.Image) => ['queued', 'saving', 'importing', 'uploading', 'pending_delete'].includes(status)
 
-export const imagesQuery = queryOptions({
-  queryKey: keys.imageList,
-  queryFn: ({ signal }) => image.listImages(signal),
-  refetchInterval: ({ state }) => pollInterval(state.data?.some(imageIsMoving) ?? false),
-})
+export const imageListQuery = (query: image.ImageListQuery) =>
+  queryOptions({
+    queryKey: keys.imageList(query),
+    queryFn: ({ signal }) => image.listImages(query, signal),
+    placeholderData: keepPreviousData,
+    refetchInterval: ({ state }) => pollInterval(state.data?.some(imageIsMoving) ?? false),
+  })
+
+/** What a server can be launched from. */
+export const imagesQuery = imageListQuery({})
 
 export const imageQuery = (id: string) =>
   queryOptions({
     queryKey: keys.image(id),
     queryFn: ({ signal }) => image.getImage(id, signal),
     refetchInterval: ({ state }) => pollInterval(state.data !== undefined && imageIsMoving(state.data)),
+  })
+
+export const imageMembersQuery = (id: string) =>
+  queryOptions({ queryKey: keys.imageMembers(id), queryFn: ({ signal }) => image.listImageMembers(id, signal) })
+
+export const imageTasksQuery = (id: string) =>
+  queryOptions({ queryKey: keys.imageTasks(id), queryFn: ({ signal }) => imageData.listImageTasks(id, signal) })
+
+export const imageUsageQuery = queryOptions({ queryKey: keys.imageUsage, queryFn: ({ signal }) => image.getImageUsage(signal) })
+
+export const importMethodsQuery = queryOptions({
+  queryKey: keys.importMethods,
+  queryFn: ({ signal }) => imageData.listImportMethods(signal),
+  staleTime: 300_000,
+})
+
+export const storesQuery = queryOptions({
+  queryKey: keys.stores,
+  queryFn: ({ signal }) => imageData.listStores(signal),
+  staleTime: 300_000,
+})
+
+/** Definitions change when an operator loads new ones: hardly ever. */
+export const namespacesQuery = queryOptions({
+  queryKey: keys.namespaces,
+  queryFn: ({ signal }) => metadefs.listNamespaces(signal),
+  staleTime: 3_600_000,
+})
+
+export const definedPropertiesQuery = (namespace: string) =>
+  queryOptions({
+    queryKey: keys.definedProperties(namespace),
+    queryFn: ({ signal }) => metadefs.getDefinedProperties(namespace, signal),
+    staleTime: 3_600_000,
   })
 
 export const networksQuery = queryOptions({

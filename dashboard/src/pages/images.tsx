@@ -1,111 +1,189 @@
-// The images a project may use: its own, and those that others made public or shared.
-import { Button, SearchInput } from '@patternfly/react-core'
+// The images a project may use, and for administrators those of all projects. What the list shows is in its address.
+import { Button, FormSelect, FormSelectOption, Label } from '@patternfly/react-core'
 import ImageIcon from '@patternfly/react-icons/dist/esm/icons/hdd-icon'
-import { useQuery } from '@tanstack/react-query'
-import { Link, useNavigate } from '@tanstack/react-router'
+import { useMutation, useQuery } from '@tanstack/react-query'
+import { getRouteApi, Link, useNavigate } from '@tanstack/react-router'
 import { useState } from 'react'
-import { imageCan } from '../api/can.ts'
-import { deleteImage, type Image } from '../api/image.ts'
+import { roleCan } from '../api/can.ts'
+import { projectsQuery } from '../api/identity-queries.ts'
+import { answerImageOffer, type Image, type ImageShow, type ImageSort, imageShows, narrowed, queryOfShow } from '../api/image.ts'
 import { keys } from '../api/keys.ts'
-import { imagesQuery } from '../api/queries.ts'
+import { imageListQuery } from '../api/queries.ts'
 import { queryClient } from '../api/query-client.ts'
 import { isAdmin, useSession } from '../api/session.ts'
-import { ImageUpload } from '../forms/image-upload.tsx'
-import { type Dictionary, useText } from '../i18n/index.ts'
-import { Confirm } from '../ui/confirm.tsx'
-import { bytes } from '../ui/format.ts'
-import { List } from '../ui/list.tsx'
-import { Nothing } from '../ui/nothing.tsx'
-import { ImageStatus, PageHeader, Waiting, When } from '../ui/pieces.tsx'
-import { Problem } from '../ui/problem.tsx'
+import { ImageCreate } from '../forms/image-create.tsx'
+import { diskFormats } from '../forms/image-formats.ts'
+import { useText } from '../i18n/index.ts'
+import type { ImagesSearch } from '../routes.tsx'
+import { Collection } from '../ui/collection.tsx'
+import { bytes, shortId } from '../ui/format.ts'
+import { useImageActions } from '../ui/image-actions.tsx'
+import { type Column, List } from '../ui/list.tsx'
+import { NameFilter } from '../ui/name-filter.tsx'
+import { Pages, pageOf } from '../ui/pages.tsx'
+import { ImageStatus, PageHeader, When } from '../ui/pieces.tsx'
+import { toastProblem } from '../ui/toasts.tsx'
+import { visibilityWord } from '../ui/visibility.tsx'
+import { WithReason } from '../ui/with-reason.tsx'
 
-export const visibilityWord = (t: Dictionary, visibility: string) =>
-  (t.images.visibilities as Record<string, string>)[visibility] ?? visibility
+const route = getRouteApi('/inside/images')
+const statuses = ['active', 'queued', 'saving', 'uploading', 'importing', 'deactivated', 'killed']
+
+function useColumns(show: ImageShow, openTag: (tag: string) => void): Column<Image>[] {
+  const t = useText()
+  const session = useSession()
+  const admin = isAdmin(session)
+  const projects = useQuery({ ...projectsQuery, enabled: admin })
+  const owner = ({ owner: id }: Image) => {
+    if (id === null) return '—'
+    if (id === session.project.id) return session.project.name
+    return projects.data?.find((project) => project.id === id)?.name ?? shortId(id)
+  }
+  const answer = useMutation({
+    mutationFn: ({ image, status }: { image: Image; status: 'accepted' | 'rejected' }) =>
+      answerImageOffer(image.id, session.project.id, status),
+    onSuccess: () => queryClient.invalidateQueries({ queryKey: keys.images }),
+    onError: (error) => toastProblem(t.images.doing.answer, error),
+  })
+  return [
+    {
+      title: t.name,
+      sort: 'name',
+      main: true,
+      cell: ({ id, name, tags }) => (
+        <>
+          <Link to="/images/$imageId" params={{ imageId: id }}>
+            {name || id}
+          </Link>{' '}
+          {tags.map((tag) => (
+            <Label key={tag} isCompact onClick={() => openTag(tag)}>
+              {tag}
+            </Label>
+          ))}
+        </>
+      ),
+    },
+    { title: t.status, sort: 'status', cell: ({ status }) => <ImageStatus status={status} /> },
+    { title: t.size, sort: 'size', cell: ({ size }) => (size === null ? '—' : bytes(size)) },
+    { title: t.images.format, cell: ({ disk_format }) => disk_format ?? '—', secondary: true },
+    { title: t.images.visibility, cell: ({ visibility }) => visibilityWord(t, visibility) },
+    ...(admin ? [{ title: t.images.owner, cell: owner }] : []),
+    { title: t.created, sort: 'created_at', cell: ({ created_at }) => <When time={created_at} /> },
+    ...(show === 'offered'
+      ? [
+          {
+            title: t.images.offer,
+            cell: (image: Image) => (
+              <div className="wisp-row">
+                <Button size="sm" onClick={() => answer.mutate({ image, status: 'accepted' })}>
+                  {t.images.accept}
+                </Button>
+                <Button size="sm" variant="secondary" onClick={() => answer.mutate({ image, status: 'rejected' })}>
+                  {t.images.reject}
+                </Button>
+              </div>
+            ),
+          },
+        ]
+      : []),
+  ]
+}
+
+function Filters({ search, change }: { search: ImagesSearch; change: (next: Partial<ImagesSearch>) => void }) {
+  const t = useText()
+  const admin = isAdmin(useSession())
+  // Administrators see every project's images; which of them were offered to this one can't be asked.
+  const shows = imageShows.filter((show) => (admin ? show !== 'offered' : show !== 'all'))
+  return (
+    <div className="wisp-toolbar">
+      <NameFilter label={t.images.filter} value={search.name ?? ''} change={(name) => change({ name })} />
+      <FormSelect
+        aria-label={t.images.show}
+        value={search.show ?? 'usable'}
+        onChange={(_event, show) => change({ show: show === 'usable' ? undefined : (show as ImageShow) })}
+      >
+        {shows.map((show) => (
+          <FormSelectOption key={show} value={show} label={show === 'usable' && admin ? t.images.showsAdmin : t.images.shows[show]} />
+        ))}
+      </FormSelect>
+      <FormSelect aria-label={t.status} value={search.status ?? ''} onChange={(_event, status) => change({ status: status || undefined })}>
+        <FormSelectOption value="" label={t.servers.anyStatus} />
+        {statuses.map((status) => (
+          <FormSelectOption key={status} value={status} label={t.imageStatus[status] ?? status} />
+        ))}
+      </FormSelect>
+      <FormSelect
+        aria-label={t.images.format}
+        value={search.format ?? ''}
+        onChange={(_event, format) => change({ format: format || undefined })}
+      >
+        <FormSelectOption value="" label={t.images.anyFormat} />
+        {diskFormats.map((format) => (
+          <FormSelectOption key={format} value={format} label={format} />
+        ))}
+      </FormSelect>
+      {search.tag !== undefined && (
+        <Label onClose={() => change({ tag: undefined })} closeBtnAriaLabel={`${t.clearFilters}: ${search.tag}`}>
+          {search.tag}
+        </Label>
+      )}
+    </div>
+  )
+}
 
 export function ImagesPage() {
   const t = useText()
   const session = useSession()
   const navigate = useNavigate()
-  const images = useQuery(imagesQuery)
-  const [wanted, setWanted] = useState('')
-  const [uploading, setUploading] = useState(false)
-  const [doomed, setDoomed] = useState<Image>()
-  const shown = images.data?.filter(({ name, id }) => (name ?? id).toLowerCase().includes(wanted.toLowerCase()))
-  const upload = <Button onClick={() => setUploading(true)}>{t.images.upload}</Button>
+  const search = route.useSearch()
+  const { show = 'usable', sort = 'created_at', dir = 'desc' } = search
+  const images = useQuery(imageListQuery(queryOfShow(show, session.project.id)))
+  const [creating, setCreating] = useState(false)
+  const { actions, dialog } = useImageActions()
+  const change = (next: Partial<ImagesSearch>) =>
+    void navigate({ to: '/images', search: { ...search, page: undefined, ...next }, replace: 'name' in next })
+  const columns = useColumns(show, (tag) => change({ tag }))
+  // What a project shares is no offer to itself.
+  const listed = images.data?.filter(({ owner }) => show !== 'offered' || owner !== session.project.id) ?? []
+  const { name, status, format, tag } = search
+  const left = narrowed(listed, { name, status, format, tag, sort, dir })
+  const { rows, page, pages } = pageOf(left, search.page ?? 1)
+  const filtered = [name, status, format, tag, search.show].some((value) => value !== undefined)
+  const create = (
+    <WithReason no={roleCan.change(session)}>
+      <Button isDisabled={roleCan.change(session) !== undefined} onClick={() => setCreating(true)}>
+        {t.images.create}
+      </Button>
+    </WithReason>
+  )
   return (
     <>
-      <PageHeader title={t.images.title}>{upload}</PageHeader>
+      <PageHeader title={t.images.title}>{create}</PageHeader>
       <div className="wisp-card">
-        {images.isPending && <Waiting />}
-        {images.isError && <Problem error={images.error} retry={() => void images.refetch()} />}
-        {images.data?.length === 0 && (
-          <Nothing title={t.images.empty} line={t.images.emptyLine} icon={ImageIcon}>
-            {upload}
-          </Nothing>
-        )}
-        {shown !== undefined && images.data !== undefined && images.data.length > 0 && (
-          <>
-            <div className="wisp-toolbar">
-              <SearchInput
-                aria-label={t.images.filter}
-                placeholder={t.images.filter}
-                value={wanted}
-                onChange={(_event, value) => setWanted(value)}
-                onClear={() => setWanted('')}
-                className="wisp-filter"
-              />
-            </div>
-            <List
-              label={t.images.title}
-              rows={shown}
-              idOf={({ id }) => id}
-              nameOf={({ name, id }) => name ?? id}
-              columns={[
-                {
-                  title: t.name,
-                  main: true,
-                  cell: ({ id, name }) => (
-                    <Link to="/images/$imageId" params={{ imageId: id }}>
-                      {name ?? id}
-                    </Link>
-                  ),
-                },
-                { title: t.status, cell: ({ status }) => <ImageStatus status={status} /> },
-                { title: t.size, cell: ({ size }) => (size === null ? '—' : bytes(size)) },
-                { title: t.images.format, cell: ({ disk_format }) => disk_format ?? '—' },
-                { title: t.images.visibility, cell: ({ visibility }) => visibilityWord(t, visibility) },
-                { title: t.created, cell: ({ created_at }) => <When time={created_at} /> },
-              ]}
-              actions={(image) => [
-                ...(image.status === 'active'
-                  ? [{ title: t.images.launch, run: () => void navigate({ to: '/servers/launch', search: { image: image.id } }) }]
-                  : []),
-                {
-                  title: t.delete,
-                  danger: true,
-                  no: imageCan.delete(image, session.project.id, isAdmin(session)),
-                  run: () => setDoomed(image),
-                },
-              ]}
-            />
-          </>
-        )}
+        <Filters search={search} change={change} />
+        <Collection
+          query={images}
+          all={listed.length}
+          shown={rows.length}
+          empty={{ title: t.images.empty, line: t.images.emptyLine, icon: ImageIcon, action: create }}
+          {...(filtered ? { clear: () => void navigate({ to: '/images' }) } : {})}
+        >
+          <List
+            label={t.images.title}
+            rows={rows}
+            idOf={({ id }) => id}
+            nameOf={(image) => image.name || image.id}
+            columns={columns}
+            actions={actions}
+            sorting={{ by: sort, dir, change: (by, direction) => change({ sort: by as ImageSort, dir: direction }) }}
+          />
+          <Pages page={page} pages={pages} open={(next) => change({ page: next })} />
+        </Collection>
       </div>
-      {uploading && <ImageUpload close={() => setUploading(false)} />}
-      {doomed !== undefined && (
-        <Confirm
-          title={t.images.confirmDelete}
-          line={t.images.confirmDeleteLine}
-          objects={[{ id: doomed.id, name: doomed.name ?? doomed.id }]}
-          button={t.delete}
-          what={t.images.doing.delete}
-          run={async () => {
-            await deleteImage(doomed.id)
-            await queryClient.invalidateQueries({ queryKey: keys.images })
-          }}
-          close={() => setDoomed(undefined)}
-        />
+      {creating && (
+        <ImageCreate close={() => setCreating(false)} done={(imageId) => void navigate({ to: '/images/$imageId', params: { imageId } })} />
       )}
+      {dialog}
     </>
   )
 }

@@ -1,27 +1,19 @@
 // The list of servers: live, filtered, sorted and paged by the service; all of which is in the address, so that it can be sent to a colleague.
-import {
-  Button,
-  Dropdown,
-  DropdownItem,
-  DropdownList,
-  FormSelect,
-  FormSelectOption,
-  MenuToggle,
-  SearchInput,
-  Switch,
-} from '@patternfly/react-core'
+import { Button, Dropdown, DropdownItem, DropdownList, FormSelect, FormSelectOption, MenuToggle, Switch } from '@patternfly/react-core'
 import ServerIcon from '@patternfly/react-icons/dist/esm/icons/server-icon'
 import { useQuery } from '@tanstack/react-query'
 import { getRouteApi, Link, useNavigate } from '@tanstack/react-router'
-import { useEffect, useState } from 'react'
+import { useState } from 'react'
 import { serverCan } from '../api/can.ts'
 import type { Server, ServerSort } from '../api/compute.ts'
-import { imagesQuery, projectsQuery, serverListQuery } from '../api/queries.ts'
+import { projectsQuery } from '../api/identity-queries.ts'
+import { imagesQuery, serverListQuery } from '../api/queries.ts'
 import { isAdmin, useSession } from '../api/session.ts'
 import { useText } from '../i18n/index.ts'
 import type { ServersSearch } from '../routes.tsx'
 import { shortId } from '../ui/format.ts'
 import { type Column, List } from '../ui/list.tsx'
+import { NameFilter } from '../ui/name-filter.tsx'
 import { Nothing } from '../ui/nothing.tsx'
 import { PageHeader, ServerStatus, Waiting, When } from '../ui/pieces.tsx'
 import { Problem } from '../ui/problem.tsx'
@@ -30,27 +22,6 @@ import { useServerActions, useServerVerbs, type Verb } from '../ui/server-action
 const route = getRouteApi('/inside/servers')
 const statuses = ['ACTIVE', 'BUILD', 'SHUTOFF', 'ERROR', 'REBOOT', 'HARD_REBOOT']
 const pageSizes = [20, 50, 100]
-
-function NameFilter({ value, change }: { value: string; change: (name: string) => void }) {
-  const t = useText()
-  const [typed, setTyped] = useState(value)
-  useEffect(() => setTyped(value), [value])
-  useEffect(() => {
-    if (typed === value) return
-    const timer = setTimeout(() => change(typed), 300)
-    return () => clearTimeout(timer)
-  }, [typed, value, change])
-  return (
-    <SearchInput
-      aria-label={t.servers.filterName}
-      placeholder={t.servers.filterName}
-      value={typed}
-      onChange={(_event, next) => setTyped(next)}
-      onClear={() => setTyped('')}
-      className="wisp-filter"
-    />
-  )
-}
 
 function BulkActions({ servers, ask }: { servers: Server[]; ask: (verb: Verb, servers: Server[]) => void }) {
   const t = useText()
@@ -171,7 +142,7 @@ export function ServersPage() {
   const chosen = servers.filter(({ id }) => selected.has(id))
   // Whatever changes what is listed starts again at the first page.
   const change = (next: Partial<ServersSearch>) =>
-    void navigate({ to: '/servers', search: { ...search, after: undefined, before: undefined, ...next }, replace: next.name !== undefined })
+    void navigate({ to: '/servers', search: { ...search, after: undefined, before: undefined, ...next }, replace: 'name' in next })
   const filtered = search.name !== undefined || search.status !== undefined
   const launch = <Button onClick={() => void navigate({ to: '/servers/launch' })}>{t.servers.launch}</Button>
   const nothingAtAll = page.isSuccess && servers.length === 0 && !filtered && search.after === undefined && search.before === undefined
@@ -180,7 +151,7 @@ export function ServersPage() {
       <PageHeader title={t.servers.title}>{launch}</PageHeader>
       <div className="wisp-card">
         <div className="wisp-toolbar">
-          <NameFilter value={search.name ?? ''} change={(name) => change({ name: name === '' ? undefined : name })} />
+          <NameFilter label={t.servers.filterName} value={search.name ?? ''} change={(name) => change({ name })} />
           <FormSelect
             aria-label={t.status}
             value={search.status ?? ''}

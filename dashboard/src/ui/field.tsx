@@ -8,12 +8,14 @@ type FieldProps = {
   help?: string | undefined
   error?: string | undefined
   required?: boolean
+  /** For several controls under one label. */
+  role?: 'radiogroup' | 'group'
   children: ReactNode
 }
 
-export function Field({ label, id, help, error, required = false, children }: FieldProps) {
+export function Field({ label, id, help, error, required = false, role, children }: FieldProps) {
   return (
-    <FormGroup label={label} fieldId={id} isRequired={required}>
+    <FormGroup label={label} fieldId={id} isRequired={required} role={role}>
       {children}
       {(error ?? help) !== undefined && (
         <FormHelperText>

@@ -60,8 +60,12 @@ export function shortId(id: string): string {
 
 /** Saves text as a file through the browser. */
 export function saveFile(name: string, content: string): void {
+  saveBlob(name, new Blob([content], { type: 'text/plain' }))
+}
+
+export function saveBlob(name: string, content: Blob): void {
   const link = document.createElement('a')
-  link.href = URL.createObjectURL(new Blob([content], { type: 'text/plain' }))
+  link.href = URL.createObjectURL(content)
   link.download = name
   link.click()
   URL.revokeObjectURL(link.href)

@@ -15,7 +15,7 @@ import {
   Tooltip,
 } from '@patternfly/react-core'
 import { useMutation } from '@tanstack/react-query'
-import { Link } from '@tanstack/react-router'
+import { Link, useNavigate } from '@tanstack/react-router'
 import { type ReactNode, useState } from 'react'
 import { revokeToken, switchProject, switchRegion } from '../api/identity.ts'
 import { useLive } from '../api/live.ts'
@@ -96,6 +96,7 @@ export function Header() {
   const t = useText()
   const session = useSession()
   const theme = useTheme()
+  const navigate = useNavigate()
   const change = useMutation({ mutationFn: switchProject, onError: (error) => toastProblem(t.header.switchProject, error) })
   const logOut = () =>
     void revokeToken()
@@ -163,7 +164,14 @@ export function Header() {
             }
             groups={[
               { title: t.header.theme, choices: themes, chosen: theme, choose: (value) => changeTheme(value as Theme) },
-              { title: session.user.name, choices: [{ value: 'out', text: t.header.logOut }], choose: logOut },
+              {
+                title: session.user.name,
+                choices: [
+                  { value: 'profile', text: t.header.profile },
+                  { value: 'out', text: t.header.logOut },
+                ],
+                choose: (value) => (value === 'out' ? logOut() : void navigate({ to: '/profile' })),
+              },
             ]}
           />
         </div>

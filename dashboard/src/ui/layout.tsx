@@ -9,7 +9,21 @@ import { Header } from './header.tsx'
 import { Waiting } from './pieces.tsx'
 import { Toasts } from './toasts.tsx'
 
-type Place = '/' | '/servers' | '/images' | '/key-pairs' | '/networks' | '/security-groups' | '/hypervisors'
+type Place =
+  | '/'
+  | '/servers'
+  | '/images'
+  | '/key-pairs'
+  | '/networks'
+  | '/security-groups'
+  | '/projects'
+  | '/application-credentials'
+  | '/limits'
+  | '/users'
+  | '/groups'
+  | '/roles'
+  | '/domains'
+  | '/hypervisors'
 
 function NavLink({ to, children }: { to: Place; children: ReactNode }) {
   const { pathname } = useLocation()
@@ -42,8 +56,17 @@ function Navigation() {
             <NavLink to="/networks">{t.nav.networks}</NavLink>
             <NavLink to="/security-groups">{t.nav.securityGroups}</NavLink>
           </NavGroup>
+          <NavGroup title={t.nav.identity}>
+            <NavLink to="/projects">{t.nav.projects}</NavLink>
+            <NavLink to="/limits">{t.nav.limits}</NavLink>
+            <NavLink to="/application-credentials">{t.nav.applicationCredentials}</NavLink>
+          </NavGroup>
           {isAdmin(session) && (
             <NavGroup title={t.nav.admin}>
+              <NavLink to="/users">{t.nav.users}</NavLink>
+              <NavLink to="/groups">{t.nav.groups}</NavLink>
+              <NavLink to="/roles">{t.nav.roles}</NavLink>
+              <NavLink to="/domains">{t.nav.domains}</NavLink>
               <NavLink to="/hypervisors">{t.nav.hypervisors}</NavLink>
             </NavGroup>
           )}

@@ -307,7 +307,7 @@ export function routesOf(cloud: Cloud): Record<string, (call: Call) => Answer> {
       description: '',
     }),
     'DELETE /network/v2.0/security-group-rules/*': deleteRow(cloud.rules, ''),
-    'GET /network/v2.0/quotas/*/details': quotas,
+    'GET /network/v2.0/quotas/*/details.json': quotas,
   }
 }
 

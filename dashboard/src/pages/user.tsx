@@ -1,0 +1,106 @@
+// One user: what is known of them, the groups they are in, and the roles they have.
+import { Label, LabelGroup } from '@patternfly/react-core'
+import { useQuery } from '@tanstack/react-query'
+import { getRouteApi, Link, useNavigate } from '@tanstack/react-router'
+import { groupsOfQuery, projectsQuery, userQuery } from '../api/identity-queries.ts'
+import type { User } from '../api/users.ts'
+import { useText } from '../i18n/index.ts'
+import { AdminsOnly } from '../ui/admins-only.tsx'
+import { Assignments } from '../ui/assignments.tsx'
+import { useDomainName } from '../ui/domain-filter.tsx'
+import { ActionMenu } from '../ui/list.tsx'
+import { Copyable, Facts, PageHeader, Panel, Waiting, When } from '../ui/pieces.tsx'
+import { Problem } from '../ui/problem.tsx'
+import { EnabledState } from '../ui/state.tsx'
+import { useUserVerbs } from '../ui/user-verbs.tsx'
+
+const route = getRouteApi('/inside/users/$userId')
+
+function Groups({ userId }: { userId: string }) {
+  const t = useText()
+  const groups = useQuery(groupsOfQuery(userId))
+  return (
+    <Panel title={t.groups.title}>
+      {groups.isPending && <Waiting />}
+      {groups.isError && <Problem error={groups.error} retry={() => void groups.refetch()} />}
+      {groups.data?.length === 0 && <p className="wisp-subtle">{t.users.noGroups}</p>}
+      <ul className="wisp-plain-list">
+        {groups.data?.map(({ id, name }) => (
+          <li key={id}>
+            <Link to="/groups/$groupId" params={{ groupId: id }}>
+              {name}
+            </Link>
+          </li>
+        ))}
+      </ul>
+    </Panel>
+  )
+}
+
+/** What was set for a user beside the usual: exceptions from the rules for passwords, several factors. */
+function Options({ options }: { options: User['options'] }) {
+  const t = useText()
+  const set = Object.entries(options ?? {}).filter(([, value]) => value !== null && value !== false)
+  if (set.length === 0) return null
+  return (
+    <Panel title={t.users.options}>
+      <LabelGroup numLabels={20} aria-label={t.users.options}>
+        {set.map(([name, value]) => (
+          <Label key={name}>{value === true ? (t.users.optionNames[name] ?? name) : `${name}: ${JSON.stringify(value)}`}</Label>
+        ))}
+      </LabelGroup>
+    </Panel>
+  )
+}
+
+function OneUser() {
+  const t = useText()
+  const navigate = useNavigate()
+  const { userId } = route.useParams()
+  const query = useQuery(userQuery(userId))
+  const projects = useQuery(projectsQuery)
+  const domainName = useDomainName()
+  const { actions, dialog } = useUserVerbs(() => void navigate({ to: '/users' }))
+  const back = { to: '/users', text: t.users.title } as const
+  const user = query.data
+  if (user === undefined)
+    return (
+      <>
+        <PageHeader title={t.users.one} back={back} />
+        {query.isError ? <Problem error={query.error} retry={() => void query.refetch()} /> : <Waiting />}
+      </>
+    )
+  const home = projects.data?.find(({ id }) => id === user.default_project_id)?.name ?? user.default_project_id
+  return (
+    <>
+      <PageHeader title={user.name} line={user.description || undefined} back={back} beside={<EnabledState enabled={user.enabled} />}>
+        <ActionMenu label={`${t.moreActions}: ${user.name}`} actions={actions(user)} />
+      </PageHeader>
+      <div className="wisp-panels">
+        <Panel title={t.users.one}>
+          <Facts
+            of={[
+              [t.id, <Copyable key="id" value={user.id} />],
+              [t.domains.one, domainName(user.domain_id)],
+              [t.users.email, user.email],
+              [t.users.defaultProject, home],
+              [
+                t.users.passwordExpires,
+                user.password_expires_at == null ? t.users.never : <When key="expires" time={user.password_expires_at} />,
+              ],
+            ]}
+          />
+        </Panel>
+        <Groups userId={userId} />
+        <Options options={user.options} />
+      </div>
+      <h2 className="wisp-list-heading">{t.roles.title}</h2>
+      <Assignments of={{ user: userId }} actor={{ kind: 'user', id: userId }} />
+      {dialog}
+    </>
+  )
+}
+
+export function UserPage() {
+  return <AdminsOnly>{() => <OneUser />}</AdminsOnly>
+}
