@@ -36,6 +36,11 @@ export function registerDashboard(app: FastifyInstance, { authenticate, log }: D
   app.get('/dashboard/events', async (request, reply) => {
     const token = request.headers['x-auth-token']
     const who = typeof token === 'string' ? await authenticate(token) : new Fault(401, 'The stream of changes wants an X-Auth-Token.')
+    if (!(who instanceof Fault) && who.accessRules !== undefined) {
+      return reply
+        .code(401)
+        .send({ error: { code: 401, message: 'The stream of changes is not for application credentials with access rules.' } })
+    }
     if (who instanceof Fault) return reply.code(401).send({ error: { code: 401, message: who.message } })
     const everything = who.roles.includes('admin') && (who.system || who.project !== null)
     reply.hijack()

@@ -6,7 +6,8 @@ import { notBuiltOfAll, notBuiltRows } from './api/not-built.ts'
 import { microversions, versionRows } from './api/versions.ts'
 
 export const blockStorage = (): Service[] => {
-  const shared = { type: 'block-storage', microversion: microversions, envelope: envelopes.blockStorage, policies }
+  const aliases = ['volumev3', 'volume', 'block-store']
+  const shared = { type: 'block-storage', aliases, microversion: microversions, envelope: envelopes.blockStorage, policies }
   return [
     { ...shared, prefixes: ['/volume/v3/:project_id'], rows: [...listRows, ...notBuiltRows] },
     { ...shared, prefixes: ['/volume/v3'], rows: notBuiltOfAll },

@@ -252,16 +252,110 @@ create table identity.epoch (
 );
 insert into identity.epoch default values;
 
--- What users keep at Keystone for other services (EC2 keys and the like); the blob is sealed as the token keys are.
+-- Keys that seal the blobs of credentials, themselves sealed by the key file of the data directory; the newest seals.
+create table identity.credential_key (
+  id         text primary key,
+  sealed     bytea not null,
+  created_at timestamptz not null default now()
+);
+
+-- What users keep at Keystone for other services (EC2 keys and the like), and the secrets of one-time passwords.
 create table identity.credential (
   id         text primary key,
   user_id    text not null references identity."user" on delete cascade,
   project_id text,
   type       text not null,
   blob       bytea not null,
-  extra      jsonb not null default '{}'
+  extra      jsonb not null default '{}',
+  key_id     text references identity.credential_key,   -- null: sealed by the key file itself, as it was before there were keys
+  totp_step  bigint                         -- the last step of time whose passcode was used: none is good twice
 );
 create index credential_user on identity.credential (user_id);
+create index credential_key_used on identity.credential (key_id);
+
+-- Some of a user's roles in one project, for a program to use; worth nothing while the user lacks one of them.
+create table identity.application_credential (
+  id           text primary key,
+  user_id      text not null references identity."user" on delete cascade,
+  project_id   text not null references identity.project on delete cascade,
+  name         text not null,
+  description  text,
+  secret_hash  text not null,               -- as a password's
+  role_ids     text[] not null,
+  unrestricted boolean not null default false,   -- whether it may make and delete others
+  expires_at   timestamptz,
+  unique (user_id, name)
+);
+create index application_credential_project on identity.application_credential (project_id);
+
+-- The requests that application credentials may make; one that has none may make all.
+create table identity.access_rule (
+  id      text primary key,
+  user_id text not null references identity."user" on delete cascade,
+  service text not null,
+  method  text not null,
+  path    text not null,
+  unique (user_id, service, method, path)
+);
+
+create table identity.application_credential_access_rule (
+  application_credential_id text not null references identity.application_credential on delete cascade,
+  access_rule_id            text not null references identity.access_rule,
+  primary key (application_credential_id, access_rule_id)
+);
+create index application_credential_access_rule_rule on identity.application_credential_access_rule (access_rule_id);
+
+-- The trustor lends roles in a project to the trustee, who may lend them on while redelegation_count allows. As long as the first trustor
+-- has them, and no trust on the way is gone.
+create table identity.trust (
+  id                   text primary key,
+  trustor_user_id      text not null references identity."user" on delete cascade,
+  trustee_user_id      text not null references identity."user" on delete cascade,
+  project_id           text references identity.project on delete cascade,
+  impersonation        boolean not null,
+  role_ids             text[] not null,
+  expires_at           timestamptz,
+  remaining_uses       int check (remaining_uses >= 0),
+  redelegation_count   int not null,
+  redelegated_trust_id text references identity.trust on delete cascade,
+  deleted_at           timestamptz
+);
+create unique index trust_once on identity.trust (trustor_user_id, trustee_user_id, project_id, impersonation, expires_at)
+  where deleted_at is null;
+create index trust_trustee on identity.trust (trustee_user_id);
+create index trust_project on identity.trust (project_id);
+create index trust_redelegated on identity.trust (redelegated_trust_id);
+
+-- OAuth1: programs (consumers) ask for a token, a user authorizes it with some roles, and the program exchanges it. Secrets are sealed.
+create table identity.oauth_consumer (
+  id          text primary key,
+  description text,
+  secret      bytea not null,
+  extra       jsonb not null default '{}'
+);
+
+create table identity.oauth_request_token (
+  id                   text primary key,
+  consumer_id          text not null references identity.oauth_consumer on delete cascade,
+  requested_project_id text not null references identity.project on delete cascade,
+  secret               bytea not null,
+  verifier             text,                -- this and the next two: once it is authorized
+  authorizing_user_id  text references identity."user" on delete cascade,
+  role_ids             text[],
+  expires_at           timestamptz not null
+);
+create index oauth_request_token_expiry on identity.oauth_request_token (expires_at);
+
+create table identity.oauth_access_token (
+  id                  text primary key,
+  consumer_id         text not null references identity.oauth_consumer on delete cascade,
+  authorizing_user_id text not null references identity."user" on delete cascade,
+  project_id          text not null references identity.project on delete cascade,
+  role_ids            text[] not null,
+  secret              bytea not null,
+  expires_at          timestamptz not null
+);
+create index oauth_access_token_user on identity.oauth_access_token (authorizing_user_id);
 
 -- Policy documents that operators store for other services (a v3 API of old; nothing here reads them).
 create table identity.policy (

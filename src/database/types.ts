@@ -166,6 +166,31 @@ export interface ComputeUsage {
   ram_mb: Generated<number>;
 }
 
+export interface IdentityAccessRule {
+  id: string;
+  method: string;
+  path: string;
+  service: string;
+  user_id: string;
+}
+
+export interface IdentityApplicationCredential {
+  description: string | null;
+  expires_at: Date | null;
+  id: string;
+  name: string;
+  project_id: string;
+  role_ids: string[];
+  secret_hash: string;
+  unrestricted: Generated<boolean>;
+  user_id: string;
+}
+
+export interface IdentityApplicationCredentialAccessRule {
+  access_rule_id: string;
+  application_credential_id: string;
+}
+
 export interface IdentityAssignment {
   actor_id: string;
   actor_type: string;
@@ -179,9 +204,17 @@ export interface IdentityCredential {
   blob: Buffer;
   extra: Generated<Json>;
   id: string;
+  key_id: string | null;
   project_id: string | null;
+  totp_step: number | null;
   type: string;
   user_id: string;
+}
+
+export interface IdentityCredentialKey {
+  created_at: Generated<Date>;
+  id: string;
+  sealed: Buffer;
 }
 
 export interface IdentityDomainConfig {
@@ -300,6 +333,34 @@ export interface IdentityMapping {
   schema_version: string;
 }
 
+export interface IdentityOauthAccessToken {
+  authorizing_user_id: string;
+  consumer_id: string;
+  expires_at: Date;
+  id: string;
+  project_id: string;
+  role_ids: string[];
+  secret: Buffer;
+}
+
+export interface IdentityOauthConsumer {
+  description: string | null;
+  extra: Generated<Json>;
+  id: string;
+  secret: Buffer;
+}
+
+export interface IdentityOauthRequestToken {
+  authorizing_user_id: string | null;
+  consumer_id: string;
+  expires_at: Date;
+  id: string;
+  requested_project_id: string;
+  role_ids: string[] | null;
+  secret: Buffer;
+  verifier: string | null;
+}
+
 export interface IdentityPassword {
   created_at: Generated<Date>;
   expires_at: Date | null;
@@ -410,6 +471,20 @@ export interface IdentityTokenKey {
   created_at: Generated<Date>;
   id: string;
   sealed: Buffer;
+}
+
+export interface IdentityTrust {
+  deleted_at: Date | null;
+  expires_at: Date | null;
+  id: string;
+  impersonation: boolean;
+  project_id: string | null;
+  redelegated_trust_id: string | null;
+  redelegation_count: number;
+  remaining_uses: number | null;
+  role_ids: string[];
+  trustee_user_id: string;
+  trustor_user_id: string;
 }
 
 export interface IdentityUser {
@@ -815,8 +890,12 @@ export interface DB {
   "compute.server_group_member": ComputeServerGroupMember;
   "compute.service": ComputeService;
   "compute.usage": ComputeUsage;
+  "identity.access_rule": IdentityAccessRule;
+  "identity.application_credential": IdentityApplicationCredential;
+  "identity.application_credential_access_rule": IdentityApplicationCredentialAccessRule;
   "identity.assignment": IdentityAssignment;
   "identity.credential": IdentityCredential;
+  "identity.credential_key": IdentityCredentialKey;
   "identity.domain_config": IdentityDomainConfig;
   "identity.endpoint": IdentityEndpoint;
   "identity.endpoint_group": IdentityEndpointGroup;
@@ -833,6 +912,9 @@ export interface DB {
   "identity.implied_role": IdentityImpliedRole;
   "identity.limit": IdentityLimit;
   "identity.mapping": IdentityMapping;
+  "identity.oauth_access_token": IdentityOauthAccessToken;
+  "identity.oauth_consumer": IdentityOauthConsumer;
+  "identity.oauth_request_token": IdentityOauthRequestToken;
   "identity.password": IdentityPassword;
   "identity.policy": IdentityPolicy;
   "identity.policy_association": IdentityPolicyAssociation;
@@ -847,6 +929,7 @@ export interface DB {
   "identity.service": IdentityService;
   "identity.service_provider": IdentityServiceProvider;
   "identity.token_key": IdentityTokenKey;
+  "identity.trust": IdentityTrust;
   "identity.user": IdentityUser;
   "image.image": ImageImage;
   "image.leftover": ImageLeftover;

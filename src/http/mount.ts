@@ -6,9 +6,10 @@ import { Readable } from 'node:stream'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
 import type { Database, Tx } from '../database/connect.ts'
+import { accessAllowed } from './access-rules.ts'
 import { mediaTypes, readJson } from './body.ts'
 import { type Made, makeCall, must, ownTarget } from './call.ts'
-import { badRequest, type Fault, notFound } from './fault.ts'
+import { badRequest, type Fault, notFound, unauthorized } from './fault.ts'
 import { type Negotiate, negotiator, versionHeaders } from './microversion.ts'
 import { openapi } from './openapi.ts'
 import { originOf } from './origin.ts'
@@ -145,6 +146,7 @@ type Gate = (group: Group) => (request: FastifyRequest, reply: FastifyReply) => 
 /** What is settled before the body is read: the version and the caller. */
 function gateOf(service: Service, deps: MountDeps): Gate {
   const versions = service.microversion
+  const types = [service.type, ...(service.aliases ?? [])]
   const negotiate: Negotiate = versions ? negotiator(versions) : () => ''
   const known = new Map<string, Record<string, string>>()
   const headersOf = (version: string): Record<string, string> => {
@@ -174,6 +176,12 @@ function gateOf(service: Service, deps: MountDeps): Gate {
       deps.authenticate,
       service.wwwAuthenticate === false ? undefined : () => `${originOf(request.raw)}/identity`,
     )
+    const path = url!.split('?', 1)[0]!
+    if (!accessAllowed(request.who, types, request.method, path)) {
+      throw unauthorized(
+        `The access rules of the application credential do not allow ${request.method} ${path} of the service ${service.type}.`,
+      )
+    }
     if (service.strictSlash && /\/(\?|$)/.test(url!)) throw notFound()
   }
 }

@@ -119,6 +119,8 @@ export interface Microversions {
 export interface Service {
   /** As in the catalog: 'compute', 'identity', … Names the policy file, the metrics' label and the OpenAPI document. */
   type: string
+  /** Its other names in the catalog, by which access rules may call it. */
+  aliases?: string[]
   /** Where it is mounted; a prefix may hold params, as in '/volume/v3/:project_id'. The first is the one told to people. */
   prefixes: string[]
   microversion?: Microversions

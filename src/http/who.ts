@@ -5,6 +5,15 @@ export interface Domain {
   name: string
 }
 
+/** One kind of request that a token may make. `*` and `{name}` in the path stand for one part of it, `**` for any number. */
+export interface AccessRule {
+  id: string
+  /** A service's type, as in the catalog. */
+  service: string
+  method: string
+  path: string
+}
+
 export interface Who {
   user: { id: string; name: string; domain: Domain }
   project: null | { id: string; name: string; domain: Domain }
@@ -17,6 +26,10 @@ export interface Who {
   methods: string[]
   issuedAt: Date
   expiresAt: Date
+  /** Where the caller acts by something that was lent to them; with 'unrestricted' false they may not make more of its kind. */
+  delegation?: { kind: 'application_credential' | 'trust' | 'oauth1'; id: string; unrestricted: boolean }
+  /** The only requests that the token may make; without it, all. */
+  accessRules?: AccessRule[]
 }
 
 const nobody: Domain = { id: '', name: '' }

@@ -3,6 +3,8 @@ import type { Config } from '../config.ts'
 import type { Database } from '../database/connect.ts'
 import { envelopes } from '../http/envelope.ts'
 import type { AnyRow, Call, Service, Target } from '../http/table.ts'
+import { accessRules } from './api/access-rules.ts'
+import { applicationCredentials } from './api/application-credentials.ts'
 import { credentials } from './api/credentials.ts'
 import { domainConfig } from './api/domain-config.ts'
 import { domains } from './api/domains.ts'
@@ -18,7 +20,7 @@ import { groups } from './api/groups.ts'
 import { impliedRoles } from './api/implied-roles.ts'
 import { limits } from './api/limits.ts'
 import { notBuiltPolicies, notBuiltRows } from './api/not-built.ts'
-import { policies, refuseDomainScope } from './api/policies.ts'
+import { policies, refuseDomainScope, refuseSystemScope } from './api/policies.ts'
 import { policyDocuments } from './api/policy-documents.ts'
 import { projectTags } from './api/project-tags.ts'
 import { createProject, projects } from './api/projects.ts'
@@ -68,6 +70,8 @@ export function identity({ db, key, config }: IdentityDeps): Service[] {
     ...endpointFilters,
     ...registeredLimits,
     ...limits(config.limitModel),
+    ...applicationCredentials,
+    ...accessRules,
     ...credentials(key),
     ...policyDocuments,
     ...endpointPolicies,
@@ -93,6 +97,7 @@ function guardScope(row: AnyRow): AnyRow {
     ...row,
     target: async (call: Call) => {
       refuseDomainScope(call, policy)
+      refuseSystemScope(call, policy)
       return load ? await load(call) : {}
     },
   }

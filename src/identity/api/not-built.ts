@@ -32,27 +32,6 @@ const crud = (path: string, id: string, one: string, many: string, create = `POS
 
 const features: Feature[] = [
   {
-    what: 'Application credentials',
-    rules: {
-      create_application_credential: owner,
-      get_application_credential: `${adminOrReader} or ${owner}`,
-      list_application_credentials: `${adminOrReader} or ${owner}`,
-      delete_application_credential: `${admin} or ${owner}`,
-      get_access_rule: `(role:reader and system_scope:all) or ${owner}`,
-      list_access_rules: `(role:reader and system_scope:all) or ${owner}`,
-      delete_access_rule: `(role:admin and system_scope:all) or ${owner}`,
-    },
-    operations: [
-      'POST /users/:user_id/application_credentials create_application_credential',
-      'GET /users/:user_id/application_credentials list_application_credentials',
-      'GET /users/:user_id/application_credentials/:application_credential_id get_application_credential',
-      'DELETE /users/:user_id/application_credentials/:application_credential_id delete_application_credential',
-      'GET /users/:user_id/access_rules list_access_rules',
-      'GET /users/:user_id/access_rules/:access_rule_id get_access_rule',
-      'DELETE /users/:user_id/access_rules/:access_rule_id delete_access_rule',
-    ],
-  },
-  {
     what: 'EC2 credentials',
     rules: {
       ec2_get_credential: `${adminOrReader} or ${owner}`,

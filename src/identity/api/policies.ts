@@ -135,6 +135,13 @@ export const policies: PolicyDefaults = {
   ...crud('protocol', 'protocols', adminOrReader, admin),
   ...crud('mapping', 'mappings', adminOrReader, admin),
   ...crud('service_provider', 'service_providers', adminOrReader, admin),
+  'identity:create_application_credential': 'user_id:%(user_id)s',
+  'identity:get_application_credential': `${adminOrReader} or rule:owner`,
+  'identity:list_application_credentials': `${adminOrReader} or rule:owner`,
+  'identity:delete_application_credential': 'rule:admin_or_owner',
+  'identity:get_access_rule': '(role:reader and system_scope:all) or user_id:%(target.user.id)s',
+  'identity:list_access_rules': '(role:reader and system_scope:all) or user_id:%(target.user.id)s',
+  'identity:delete_access_rule': '(role:admin and system_scope:all) or user_id:%(target.user.id)s',
   ...crud('credential', 'credentials', `${adminOrReader} or ${credentialOwner}`, `${admin} or ${credentialOwner}`),
 }
 
@@ -152,6 +159,18 @@ const withinDomains = new Set(
   get_credential list_credentials create_credential update_credential delete_credential ec2tokens_validate s3tokens_validate
   get_limit_model get_limit list_limits get_registered_limit list_registered_limits`.split(/\s+/),
 )
+
+// Those that lend something of a project: what would a token without one lend?
+const onlyProjects = new Set(
+  `create_application_credential create_trust authorize_request_token get_access_token list_access_tokens delete_access_token
+  get_access_token_role list_access_token_roles`.split(/\s+/),
+)
+
+/** @throws Fault 403 for a token of the system where only tokens of a project will do */
+export function refuseSystemScope({ who }: { who: Who }, rule: string): void {
+  if (!who.system || !onlyProjects.has(rule.replace('identity:', ''))) return
+  throw forbidden(`You are not authorized to perform the requested action: ${rule} needs a token of a project, not of the system.`)
+}
 
 /** @throws Fault 403 for a token of a domain where only tokens of a project or of the system will do */
 export function refuseDomainScope({ who }: { who: Who }, rule: string): void {

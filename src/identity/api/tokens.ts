@@ -4,6 +4,7 @@ import { badRequest, forbidden, notFound } from '../../http/fault.ts'
 import { type AnyRow, type Call, row } from '../../http/table.ts'
 import type { SecurityCompliance } from '../../security-compliance.ts'
 import { catalogFor } from '../control/catalog.ts'
+import type { About } from '../control/delegations.ts'
 import { domainsOf, projectsOf, reachesSystem } from '../control/reach.ts'
 import { revokeToken } from '../control/revocations.ts'
 import type { Session, Sessions } from '../control/sessions.ts'
@@ -14,19 +15,22 @@ import { projectView } from './projects.ts'
 
 const text = t.Optional(t.String())
 const domain = t.Optional(t.Object({ id: text, name: text }))
+const user = { id: text, name: text, domain }
 // keystone/auth/schema.py
 const authRequest = t.Object({
   auth: t.Object({
     identity: t.Object({
       methods: t.Array(t.String()),
-      password: t.Optional(t.Object({ user: t.Optional(t.Object({ id: text, name: text, password: text, domain })) })),
+      password: t.Optional(t.Object({ user: t.Optional(t.Object({ ...user, password: text })) })),
       token: t.Optional(t.Object({ id: t.String() })),
+      application_credential: t.Optional(t.Object({ id: text, name: text, secret: text, user: t.Optional(t.Object(user)) })),
     }),
     scope: t.Optional(
       t.Union([
         t.Object({
           project: t.Optional(t.Object({ id: text, name: text, domain })),
           domain,
+          'OS-TRUST:trust': t.Optional(t.Object({ id: text })),
           system: t.Optional(t.Object({ all: t.Optional(t.Union([t.Boolean(), t.String()])) })),
         }),
         t.String(),
@@ -49,6 +53,18 @@ const federationView = ({ identity_provider, protocol, groups }: NonNullable<Ses
   protocol: { id: protocol },
   groups: groups.map((id) => ({ id })),
 })
+/** keystone/common/render_token.py */
+function delegationView(about: About) {
+  if (about.kind === 'oauth1') return { 'OS-OAUTH1': { access_token_id: about.id, consumer_id: about.consumerId } }
+  const { id } = about
+  if (about.kind === 'trust') {
+    const { trustor, trustee, impersonation } = about
+    return { 'OS-TRUST:trust': { id, trustor_user: { id: trustor }, trustee_user: { id: trustee }, impersonation } }
+  }
+  const { name, unrestricted, accessRules } = about
+  const access_rules = accessRules.length > 0 ? { access_rules: accessRules } : {}
+  return { application_credential: { id, name, restricted: !unrestricted, ...access_rules } }
+}
 
 /** As Keystone writes times in tokens: UTC, with microseconds. */
 const timestamp = (ms: number) => new Date(ms).toISOString().replace('Z', '000Z')
@@ -87,6 +103,7 @@ export function tokens({ sessions, lifetime, publicUrl, compliance }: TokenDeps)
       ...(facts.project && { project: facts.project, is_domain: false }),
       ...(facts.domain && { domain: facts.domain }),
       ...(facts.system && { system: { all: true } }),
+      ...(facts.delegation && delegationView(facts.delegation)),
       ...(claims.scope.kind !== 'none' && { roles: facts.roles }),
       ...(claims.scope.kind !== 'none' &&
         !('nocatalog' in call.query) && { catalog: await catalog(call, facts.user.id, facts.project?.id) }),
@@ -109,6 +126,8 @@ export function tokens({ sessions, lifetime, publicUrl, compliance }: TokenDeps)
     const token = Array.isArray(header) ? header[0] : header
     const session = token === undefined ? null : await sessions.open(token)
     if (!session || token === undefined) throw notFound('Could not find token.')
+    // A service that doesn't say that it heeds access rules would let the token do everything.
+    if (session.who.accessRules && !(Number(headers['openstack-identity-access-rules']) >= 1)) throw notFound('Could not find token.')
     return { token, session }
   }
   const target = async ({ headers }: Pick<Call, 'headers'>) => ({
@@ -133,7 +152,7 @@ export function tokens({ sessions, lifetime, publicUrl, compliance }: TokenDeps)
       async run(call) {
         const { auth } = call.body as { auth: AuthRequest }
         checkNames(auth)
-        const { token, ...session } = await signIn(call.db, sessions, auth, { lifetime, compliance, remote: call.remote })
+        const { token, ...session } = await signIn({ db: call.db, sessions, lifetime, compliance, remote: call.remote }, auth)
         call.header('x-subject-token', token)
         call.header('vary', 'X-Auth-Token')
         return await view(call, session)

@@ -2,7 +2,8 @@
 import { sql } from 'kysely'
 import type { Tx } from '../../database/connect.ts'
 import type { Domain, Who } from '../../http/who.ts'
-import type { Scope } from './tokens.ts'
+import { type About, readLent } from './delegations.ts'
+import type { Delegation, Scope } from './tokens.ts'
 
 export interface Facts {
   user: Who['user']
@@ -15,11 +16,16 @@ export interface Facts {
   since: number
   /** How often the scope, its domain and the user's domain were disabled, so that tokens from before stay void. See Claims. */
   lives: number
+  /** The same of the user alone who signed in. */
+  userSince: number
   passwordExpiresAt: Date | null
   /** Sets of methods of which one must have been used to sign in; none for users who need no more than one. */
   factors: string[][]
   /** Through whom a federated user came in, and the groups that the mapping put them in. */
   federation: { identity_provider: string; protocol: string; groups: string[] } | null
+  delegation?: About
+  /** When the delegation ends, in ms; null if it never does. */
+  delegatedUntil?: number | null
 }
 
 interface Row {
@@ -32,6 +38,31 @@ interface Row {
   place: { id: string; name: string; domain: Domain | null } | null
   roles: { id: string; name: string }[]
   federation: Facts['federation']
+  complete: boolean
+}
+
+const unscoped: Scope = { kind: 'none' }
+
+/** What the user is and may do in the scope, or by the delegation; null if nothing (any more). */
+export async function readFacts(tx: Tx, userId: string, scope: Scope, federation?: number, delegation?: Delegation): Promise<Facts | null> {
+  if (!delegation) return await readOwn(tx, userId, scope, { federation })
+  const lent = await readLent(tx, delegation)
+  if (!lent || lent.user !== userId || lent.projectId !== (scope.kind === 'project' ? scope.id : null)) return null
+  const user = await readOwn(tx, userId, unscoped)
+  const lender = await readOwn(tx, lent.lender, scope, { lent: lent.roleIds })
+  const shown = lent.shown === userId ? user : await readOwn(tx, lent.shown, unscoped)
+  if (!user || !lender || !shown) return null
+  return {
+    ...lender,
+    user: shown.user,
+    passwordExpiresAt: shown.passwordExpiresAt,
+    since: Math.max(user.since, lent.since),
+    userSince: user.since,
+    lives: lender.lives + user.lives + shown.lives + lent.lives,
+    factors: user.factors,
+    delegation: lent.about,
+    delegatedUntil: lent.expiresAt,
+  }
 }
 
 /**
@@ -40,8 +71,14 @@ interface Row {
  * Roles as in Keystone: those granted to the user or one of their groups, on the scope itself, or inherited from a project or the
  * domain above it; then all that these imply. Domain-specific roles count only for what they imply.
  * @param federation a federated token's context: its groups count, and its identity provider must be enabled
+ * @param lent ids of roles to which these are cut; null is answered if the user lacks one of them
  */
-export async function readFacts(tx: Tx, userId: string, scope: Scope, federation?: number): Promise<Facts | null> {
+async function readOwn(
+  tx: Tx,
+  userId: string,
+  scope: Scope,
+  { federation, lent }: { federation?: number | undefined; lent?: string[] } = {},
+): Promise<Facts | null> {
   const placeId = 'id' in scope ? scope.id : ''
   const { rows } = await sql<Row>`
     with recursive
@@ -64,6 +101,11 @@ export async function readFacts(tx: Tx, userId: string, scope: Scope, federation
          or a.inherited and a.target_id in (select id from line where depth > 0)
       union
       select i.implied_role_id from identity.implied_role i join granted on granted.role_id = i.prior_role_id
+    ),
+    lent(role_id) as (
+      select unnest(${lent ?? []}::text[])
+      union
+      select i.implied_role_id from identity.implied_role i join lent on lent.role_id = i.prior_role_id
     )
     select u.name as user_name, json_build_object('id', ud.id, 'name', ud.name) as user_domain, u.tokens_valid_from as since, u.options,
            ud.lives + coalesce(s.lives, 0) + coalesce(sd.lives, 0) as lives,
@@ -71,7 +113,10 @@ export async function readFacts(tx: Tx, userId: string, scope: Scope, federation
            case when s.id is not null then json_build_object('id', s.id, 'name', s.name,
              'domain', case when sd.id is not null then json_build_object('id', sd.id, 'name', sd.name) end) end as place,
            coalesce((select json_agg(json_build_object('id', r.id, 'name', r.name) order by r.name)
-                     from identity.role r where r.id in (select role_id from granted) and r.domain_id is null), '[]') as roles,
+                     from identity.role r
+                     where r.id in (select role_id from granted) and (${lent === undefined} or r.id in (select role_id from lent))
+                       and r.domain_id is null), '[]') as roles,
+           not exists (select role_id from lent except select role_id from granted) as complete,
            case when fi.enabled then json_build_object('identity_provider', c.identity_provider_id, 'protocol', c.protocol_id,
              'groups', array(select g.id from identity."group" g where g.id = any(c.group_ids) order by g.id)) end as federation
     from identity."user" u
@@ -85,6 +130,7 @@ export async function readFacts(tx: Tx, userId: string, scope: Scope, federation
   if (!row) return null
   if ('id' in scope && !row.place) return null
   if (federation !== undefined && !row.federation) return null
+  if (!row.complete) return null
   if (scope.kind !== 'none' && row.roles.length === 0) return null
   const { place } = row
   return {
@@ -95,6 +141,7 @@ export async function readFacts(tx: Tx, userId: string, scope: Scope, federation
     roles: scope.kind === 'none' ? [] : row.roles,
     since: row.since.getTime(),
     lives: row.lives,
+    userSince: row.since.getTime(),
     passwordExpiresAt: row.password_expires_at,
     factors: row.options.multi_factor_auth_enabled ? (row.options.multi_factor_auth_rules ?? []) : [],
     federation: row.federation,

@@ -102,13 +102,14 @@ export function openSessions(db: Database, sealingKey: Buffer): Sessions {
     opened.set(token, entry)
   }
 
-  const remembered = ({ user, scope, federation }: Claims): Promise<Facts | null> => {
+  const remembered = ({ user, scope, federation, delegation }: Claims): Promise<Facts | null> => {
     const into = facts
-    const key = `${user} ${scope.kind} ${'id' in scope ? scope.id : ''} ${federation ?? ''}`
+    const by = delegation ? `${delegation.kind} ${delegation.id}` : (federation ?? '')
+    const key = `${user} ${scope.kind} ${'id' in scope ? scope.id : ''} ${by}`
     const known = into.get(key)
     if (known) return known
     if (into.size > mostFacts) into.clear()
-    const reading = readFacts(db.read, user, scope, federation)
+    const reading = readFacts(db.read, user, scope, federation, delegation)
     into.set(key, reading)
     reading.catch(() => into.delete(key))
     return reading
@@ -147,7 +148,7 @@ export function openSessions(db: Database, sealingKey: Buffer): Sessions {
   }
 }
 
-const whoIs = ({ auditIds, methods, issuedAt, expiresAt }: Claims, { user, project, domain, system, roles }: Facts): Who => ({
+const whoIs = ({ auditIds, methods, issuedAt, expiresAt }: Claims, { user, project, domain, system, roles, delegation }: Facts): Who => ({
   user,
   project,
   domain,
@@ -157,4 +158,12 @@ const whoIs = ({ auditIds, methods, issuedAt, expiresAt }: Claims, { user, proje
   methods,
   issuedAt: new Date(issuedAt),
   expiresAt: new Date(expiresAt),
+  ...(delegation && {
+    delegation: {
+      kind: delegation.kind,
+      id: delegation.id,
+      unrestricted: delegation.kind === 'application_credential' && delegation.unrestricted,
+    },
+  }),
+  ...(delegation?.kind === 'application_credential' && delegation.accessRules.length > 0 && { accessRules: delegation.accessRules }),
 })

@@ -2,88 +2,151 @@
 // there are looked up. What fails says only "authentication required", so that nobody can tell users, projects or domains from strangers.
 import { sql } from 'kysely'
 import type { Database } from '../../database/connect.ts'
-import { badRequest, forbidden, notFound, unauthorized } from '../../http/fault.ts'
+import { forbidden, notFound, unauthorized } from '../../http/fault.ts'
+import { byApplicationCredential } from './application-credentials.ts'
+import { readLent } from './delegations.ts'
 import { type Facts, readFacts } from './facts.ts'
+import { expecting, forbiddenAction } from './faults.ts'
 import { type Demands, type Named, provePassword } from './prove-password.ts'
 import type { Session, Sessions } from './sessions.ts'
-import { type Claims, newAuditId, type Scope } from './tokens.ts'
+import { type Claims, type Delegation, newAuditId, type Scope } from './tokens.ts'
+import { consumeTrust } from './trusts.ts'
 
 export interface AuthRequest {
-  identity: { methods: string[]; password?: { user: Named & { password: string } }; token?: { id: string } }
-  scope?: 'unscoped' | { project?: Named; domain?: Named; system?: { all?: unknown }; unscoped?: unknown; 'OS-TRUST:trust'?: unknown }
+  identity: {
+    methods: string[]
+    password?: { user: Named & { password: string } }
+    token?: { id: string }
+    application_credential?: { id?: string; name?: string; user?: Named; secret?: string }
+  }
+  scope?:
+    | 'unscoped'
+    | { project?: Named; domain?: Named; system?: { all?: unknown }; unscoped?: unknown; 'OS-TRUST:trust'?: { id?: string } }
 }
 
 export interface SignedIn extends Pick<Session, 'claims' | 'facts'> {
   token: string
 }
 
-/** Keystone's words for what is missing (keystone/exception.py, ValidationError). */
-export const expecting = (attribute: string, target: string) =>
-  badRequest(
-    `Expecting to find ${attribute} in ${target}. The server could not comply with the request since it is either malformed or otherwise incorrect. The client is assumed to be in error.`,
-  )
-
-export interface SignInDemands extends Demands {
+export interface SignInDeps extends Demands {
+  db: Database
+  sessions: Sessions
   /** Seconds for which a token is valid that was not made from another. */
   lifetime: number
 }
 
-/**
- * @throws Fault 400 for a request without sense, 401 for all that is not to be let in
- */
-export async function signIn(db: Database, sessions: Sessions, request: AuthRequest, demands: SignInDemands): Promise<SignedIn> {
+/** Who it is, as one method has shown. */
+export interface Proof {
+  user: string
+  since: number
+  /** Those that an earlier sign-in has used, whose token is the proof. */
+  methods: string[]
+  claims?: Claims
+  /** What decides on the scope and the roles. */
+  delegation?: Delegation
+}
+
+/** Throws the 401 unless the payload of the request proves who it is. */
+type Prove = (deps: SignInDeps, identity: AuthRequest['identity'], scope: AuthRequest['scope']) => Promise<Proof>
+
+const provers: Record<string, Prove> = {
+  token: ({ sessions }, { token }, scope) => byToken(sessions, token!.id, scope),
+  password: (deps, { password }) => byPassword(deps.db, password!.user, deps),
+  application_credential: ({ db, remote }, { application_credential }) => byApplicationCredential(db, application_credential!, remote),
+}
+
+/** @throws Fault 400 for a request without sense, 401 for all that is not to be let in, 403 for what a delegation may not be used for */
+export async function signIn(deps: SignInDeps, request: AuthRequest): Promise<SignedIn> {
+  const { db, sessions, lifetime } = deps
   const methods = [...new Set(request.identity.methods)]
   for (const method of methods) if (!(method in request.identity)) throw expecting(method, 'identity')
   for (const method of methods) {
-    if (method !== 'password' && method !== 'token') throw unauthorized('Attempted to authenticate with an unsupported method.')
+    if (!Object.hasOwn(provers, method)) throw unauthorized('Attempted to authenticate with an unsupported method.')
+  }
+  if (methods.includes('application_credential') && request.scope !== undefined) {
+    throw unauthorized('Error authenticating with application credential: Application credentials cannot request a scope.')
   }
   const wanted = readScope(request.scope)
 
   const proofs: Proof[] = []
-  if (methods.includes('token')) proofs.push(await byToken(sessions, request.identity.token!.id))
-  if (methods.includes('password')) proofs.push(await byPassword(db, request.identity.password!.user, demands))
+  for (const method of methods) proofs.push(await provers[method]!(deps, request.identity, request.scope))
   const [first] = proofs
   if (!first || proofs.some(({ user, since }) => user !== first.user || since !== first.since)) throw unauthorized()
   const used = [...new Set([...methods, ...proofs.flatMap((proof) => proof.methods)])]
 
   const parent = proofs.find(({ claims }) => claims)?.claims
-  if (parent?.scope.kind === 'system' && 'named' in wanted) {
-    throw forbidden('Using a system-scoped token to create a project-scoped or domain-scoped token is not allowed.')
-  }
-
-  const { scope, facts } = await scopeFor(db, first.user, wanted, parent?.federation)
-  if (facts.since !== first.since) throw unauthorized()
+  const lentBy = proofs.find((proof) => proof.delegation)?.delegation
+  const { scope, facts } = lentBy
+    ? await scopeByDelegation(db, first.user, lentBy)
+    : await scopeFor(db, first.user, wanted, parent?.federation)
+  if (facts.userSince !== first.since) throw unauthorized()
   const { factors } = facts
   if (factors.length > 0 && !factors.some((rule) => rule.every((method) => used.includes(method)))) throw unauthorized()
+  if (wanted.kind === 'trust' && !lentBy) await db.write((tx) => consumeTrust(tx, wanted.id))
+  return await issue(sessions, { user: first.user, scope, facts, methods: used, lifetime, parent })
+}
+
+export interface Issue {
+  user: string
+  scope: Scope
+  facts: Facts
+  methods: string[]
+  /** Seconds; shorter where the delegation or the parent ends earlier. */
+  lifetime: number
+  /** The token that this one is made from. */
+  parent?: Claims | undefined
+}
+
+/** Makes the token for a user who was recognized. */
+export async function issue(sessions: Sessions, { user, scope, facts, methods, lifetime, parent }: Issue): Promise<SignedIn> {
   const now = Date.now()
   const claims: Claims = {
-    user: first.user,
+    user,
     scope,
-    methods: used,
+    methods,
     issuedAt: now,
-    expiresAt: Math.min(now + demands.lifetime * 1000, parent?.expiresAt ?? Number.POSITIVE_INFINITY),
+    expiresAt: Math.min(
+      now + lifetime * 1000,
+      parent?.expiresAt ?? Number.POSITIVE_INFINITY,
+      facts.delegatedUntil ?? Number.POSITIVE_INFINITY,
+    ),
     auditIds: [newAuditId(), ...(parent ? parent.auditIds.slice(-1) : [])],
-    since: first.since,
+    since: facts.since,
     lives: facts.lives,
     ...(parent?.federation !== undefined && { federation: parent.federation }),
+    ...(facts.delegation && { delegation: { kind: facts.delegation.kind, id: facts.delegation.id } }),
   }
   return { token: await sessions.seal(claims), claims, facts }
 }
 
-/** Who it is, as one method has shown. */
-interface Proof {
-  user: string
-  since: number
-  methods: string[]
-  claims?: Claims
-}
+const another = (kind: string) => forbiddenAction(`Using ${kind} token to create another token. Create a new ${kind} token instead`)
 
-async function byToken(sessions: Sessions, token: string): Promise<Proof> {
+async function byToken(sessions: Sessions, token: string, scope: AuthRequest['scope']): Promise<Proof> {
   const session = await sessions.open(token)
   // Keystone's answer here; who has a token that is not valid any more learns nothing that they don't know.
   if (!session) throw notFound('Could not find token.')
-  const { claims } = session
-  return { user: claims.user, since: claims.since, methods: claims.methods, claims }
+  const { claims, facts } = session
+  const { delegation } = claims
+  if (delegation?.kind === 'oauth1') throw another('OAuth-scoped')
+  if (delegation?.kind === 'trust') throw another('trust-scoped')
+  if (delegation && scope !== undefined) {
+    throw forbiddenAction('Using an application credential token to create a scoped token is not allowed.')
+  }
+  if (claims.scope.kind === 'system' && typeof scope === 'object' && (scope.project || scope.domain)) {
+    throw forbiddenAction('Using a system-scoped token to create a project-scoped or domain-scoped token is not allowed.')
+  }
+  return { user: claims.user, since: facts.userSince, methods: claims.methods, claims, ...(delegation && { delegation }) }
+}
+
+/** Scope and roles as they were lent. @throws Fault 401 if the delegation is gone, 403 if it lends this user nothing */
+async function scopeByDelegation(db: Database, user: string, delegation: Delegation): Promise<{ scope: Scope; facts: Facts }> {
+  const lent = await readLent(db.read, delegation)
+  if (!lent) throw unauthorized()
+  if (lent.user !== user) throw forbidden('User is not a trustee.')
+  const scope: Scope = lent.projectId === null ? { kind: 'none' } : { kind: 'project', id: lent.projectId }
+  const facts = await readFacts(db.read, user, scope, undefined, delegation)
+  if (!facts) throw delegation.kind === 'trust' ? forbidden('Trustee has no delegated roles.') : unauthorized()
+  return { scope, facts }
 }
 
 async function byPassword(db: Database, user: Named & { password: string }, demands: Demands): Promise<Proof> {
@@ -95,7 +158,7 @@ async function byPassword(db: Database, user: Named & { password: string }, dema
   return { user: id, since, methods: [] }
 }
 
-type Wanted = { kind: 'default' } | { kind: 'none' } | { kind: 'system' } | { kind: 'project' | 'domain'; named: Named }
+type Wanted = { kind: 'default' | 'none' | 'system' } | { kind: 'project' | 'domain'; named: Named } | { kind: 'trust'; id: string }
 
 function readScope(scope: AuthRequest['scope']): Wanted {
   if (scope === undefined) return { kind: 'default' }
@@ -109,12 +172,16 @@ function readScope(scope: AuthRequest['scope']): Wanted {
     return { kind: 'project', named: scope.project }
   }
   if (scope.domain) return { kind: 'domain', named: scope.domain }
-  // There are no trusts, so none is found.
-  if (given[0] === 'OS-TRUST:trust') throw unauthorized()
+  const trust = scope['OS-TRUST:trust']
+  if (trust) {
+    if (!trust.id) throw expecting('trust_id', 'trust')
+    return { kind: 'trust', id: trust.id }
+  }
   return { kind: 'none' }
 }
 
 async function scopeFor(db: Database, user: string, wanted: Wanted, federation?: number): Promise<{ scope: Scope; facts: Facts }> {
+  if (wanted.kind === 'trust') return await scopeByDelegation(db, user, wanted)
   if (wanted.kind === 'default') {
     const row = await db.read.selectFrom('identity.user').select('default_project_id').where('id', '=', user).executeTakeFirst()
     if (row?.default_project_id) {

@@ -1,0 +1,28 @@
+// Times that clients choose, as the ends of application credentials and trusts: kept and shown with microseconds, as Keystone does.
+import { type RawBuilder, sql } from 'kysely'
+import { badRequest } from '../../http/fault.ts'
+
+/**
+ * The time as a statement may use it; without a zone it is UTC.
+ * @throws Fault 400 for what is no time, or a time that is past
+ */
+export function expiryOf(text: string | null | undefined): RawBuilder<Date> | null {
+  if (text === null || text === undefined) return null
+  const [, day, time, zone = 'Z'] = /^(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d(?::\d\d(?:\.\d+)?)?)(Z|[+-]\d\d:?\d\d)?$/.exec(text) ?? []
+  const at = day === undefined ? Number.NaN : Date.parse(`${day}T${time}${zone}`)
+  if (Number.isNaN(at)) {
+    throw badRequest(
+      'Timestamp not in expected format. The server could not comply with the request since it is either malformed or otherwise incorrect. The client is assumed to be in error.',
+    )
+  }
+  if (at < Date.now()) {
+    throw badRequest(
+      "The 'expires_at' must not be before now. The server could not comply with the request since it is either malformed or otherwise incorrect. The client is assumed to be in error.",
+    )
+  }
+  return sql<Date>`${`${day}T${time}${zone}`}::timestamptz`
+}
+
+/** A column as text in UTC, with microseconds; null stays null. */
+export const withMicroseconds = (column: string): RawBuilder<string | null> =>
+  sql<string | null>`to_char(${sql.ref(column)} at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.US')`
