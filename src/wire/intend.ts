@@ -3,7 +3,7 @@
 // sequence would lose updates: 14 to 17 of 3,000 were never seen when measured.)
 //
 // The host row is locked last in every transaction; those that touch several hosts go in the order of their ids.
-import { sql } from 'kysely'
+import { type RawBuilder, sql } from 'kysely'
 import { json, type Tx } from '../database/connect.ts'
 import { hintHost } from '../work/hint.ts'
 import type { DocumentOf, Kind } from './documents.ts'
@@ -22,6 +22,29 @@ export async function intend(tx: Tx, hostId: string, intents: Intent[], requestI
     on conflict (host_id, kind, id) do update
       set rev = excluded.rev, generation = excluded.generation, body = excluded.body, request_id = excluded.request_id`.execute(tx)
   hintHost(tx, hostId)
+}
+
+/**
+ * Says to many hosts what they shall make true of one object, in one statement however many they are. `body` is an SQL expression, which
+ * may differ by host: `h` is the host's row.
+ */
+export async function intendOnAll(
+  tx: Tx,
+  kind: Kind,
+  id: string,
+  hosts: { host_id: string; generation: number }[],
+  body: RawBuilder<unknown>,
+): Promise<void> {
+  if (hosts.length === 0) return
+  await sql`
+    with wanted as (select * from jsonb_to_recordset(${json(hosts)}) as w (host_id text, generation bigint)),
+    locked as (select host.id from wire.host join wanted on host.id = wanted.host_id order by host.id for no key update of host),
+    h as (update wire.host set rev = rev + 1 from locked where host.id = locked.id returning host.*)
+    insert into wire.document (host_id, kind, id, rev, generation, body)
+    select h.id, ${kind}, ${id}, h.rev, wanted.generation, ${body} from h join wanted on wanted.host_id = h.id
+    on conflict (host_id, kind, id) do update
+      set rev = excluded.rev, generation = excluded.generation, body = excluded.body, request_id = null`.execute(tx)
+  for (const { host_id } of hosts) hintHost(tx, host_id)
 }
 
 /** Takes objects back from a host: each becomes a tombstone until the host has reported it gone. Unknown ones are ignored. */

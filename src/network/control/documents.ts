@@ -7,7 +7,7 @@ import { type RawBuilder, sql } from 'kysely'
 import { json, type Tx } from '../../database/connect.ts'
 import { conflict } from '../../http/fault.ts'
 import type { DocumentOf } from '../../wire/documents.ts'
-import { type Intent, intend, withdraw } from '../../wire/intend.ts'
+import { type Intent, intendOnAll, withdraw } from '../../wire/intend.ts'
 import { type Around, groupBody, type Held, membersBody, type NetworkSource, networkBodyFor, type PortSource, portBody } from './compile.ts'
 
 const lockName = (hostId: string) => sql`hashtextextended(${`network host ${hostId}`}, 0)`
@@ -73,8 +73,8 @@ const needing: Record<Shared, (id: RawBuilder<unknown>) => RawBuilder<unknown>> 
 interface Difference {
   host_id: string
   needed: boolean
+  /** Of the document that it holds; 0 = none. */
   generation: number
-  tunnel: string | null
 }
 
 /**
@@ -93,25 +93,25 @@ export async function spread<K extends Shared>(
       ? sql`${json(body)} || jsonb_build_object('peers', (${json(body)} -> 'peers') - coalesce(h.hello ->> 'tunnel_ip', ''))`
       : json(body)
   const { rows } = await sql<Difference>`
-    with needed as (select h.id, h.hello ->> 'tunnel_ip' as tunnel, ${own} as body from wire.host h where h.name in (${needing[kind](sql`${id}`)}))
-    select coalesce(needed.id, d.host_id) as host_id, needed.id is not null as needed, coalesce(d.generation, 0) as generation, needed.tunnel
+    with needed as (select h.id, ${own} as body from wire.host h where h.name in (${needing[kind](sql`${id}`)}))
+    select coalesce(needed.id, d.host_id) as host_id, needed.id is not null as needed, coalesce(d.generation, 0) as generation
     from needed full join (select * from wire.document where kind = ${kind} and id = ${id}) d on d.host_id = needed.id
     where case when needed.id is null then d.body is not null else d.body is distinct from needed.body end
     order by 1`.execute(tx)
   const superfluous = rows.filter(({ needed }) => !needed || body === null)
   for (const { host_id } of superfluous) await sql`select ${ownHost(host_id)}`.execute(tx)
+  if (superfluous.length > 0) await lockHosts(tx, rows)
+  const lacking = rows.filter((row) => !superfluous.includes(row))
+  const next = lacking.map(({ host_id, generation }) => ({ host_id, generation: generation + 1 }))
+  await intendOnAll(tx, kind, id, next, own)
   let taken = 0
-  for (const { host_id, needed, generation, tunnel } of rows) {
-    if (needed && body !== null) await intend(tx, host_id, [intent(kind, id, generation + 1, body, tunnel)])
-    else taken += await takeUnneeded(tx, host_id, [{ kind, id }])
-  }
-  return { given: rows.length - superfluous.length, taken }
+  for (const { host_id } of superfluous) taken += await takeUnneeded(tx, host_id, [{ kind, id }])
+  return { given: lacking.length, taken }
 }
 
-function intent<K extends Shared>(kind: K, id: string, generation: number, body: DocumentOf[K], tunnel: string | null): Intent {
-  const own = 'peers' in body ? { ...body, peers: body.peers.filter((peer) => peer !== tunnel) } : body
-  return { kind, id, generation, body: own } as Intent
-}
+/** For those who give to some hosts and take from others: host rows are locked in the order of their ids. */
+const lockHosts = (tx: Tx, hosts: { host_id: string }[]) =>
+  sql`select from wire.host where id = any(${hosts.map(({ host_id }) => host_id)}::text[]) order by id for no key update`.execute(tx)
 
 /** Takes back those of the objects that nothing on the host needs any more. The caller holds the host alone (`ownHost`). Returns how many. */
 export async function takeUnneeded(
