@@ -92,7 +92,7 @@ export async function startController(config: Config): Promise<Controller> {
     { ...identityWork.handlers(key), ...networkWork.handlers, ...imageWork.handlers(stores), ...computeWork.handlers },
     log,
   )
-  await db.write((tx) => identityWork.bootstrap(tx))
+  await db.write((tx) => identityWork.bootstrap(tx, config.limitModel))
   log.info({ address: app.listeningOrigin }, 'controller: ready')
 
   return {

@@ -31,6 +31,8 @@ before(async () => {
   await sql`insert into compute.keypair (user_id, name, public_key, fingerprint) values ('u', 'k1', 'p', 'f'), ('u', 'k2', 'p', 'f')`.execute(
     db,
   )
+  // Counted by a trigger, so the count comes twice: with the row, and in its own table.
+  await sql`insert into image.image (id, owner) values ('i', 'a')`.execute(db)
   await sql`update identity.epoch set value = 42`.execute(db)
 })
 after(async () => {

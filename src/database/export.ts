@@ -181,8 +181,14 @@ async function load(client: pg.Client, file: string): Promise<number> {
             format('alter table %s add constraint %I %s', conrelid::regclass, conname, pg_get_constraintdef(c.oid)) as add
      from pg_constraint c join pg_namespace n on n.oid = c.connamespace where contype = 'f' and ${OURS}`,
   )
+  // What triggers count is in the file, too.
+  const { rows: triggers } = await client.query(
+    `select distinct c.oid::regclass::text as table from pg_trigger t join pg_class c on c.oid = t.tgrelid join pg_namespace n on n.oid = c.relnamespace
+     where not t.tgisinternal and ${OURS}`,
+  )
   const tables = await tablesOf(client)
   for (const key of keys) await client.query(key.drop)
+  for (const { table } of triggers) await client.query(`alter table ${table} disable trigger user`)
   await client.query(`truncate ${tables.map(({ name }) => quoted(name)).join(', ')}`)
 
   let count = 0
@@ -204,6 +210,7 @@ async function load(client: pg.Client, file: string): Promise<number> {
     if (table && columns) insert = await insertion(client, table, columns)
     if (sequence && value) await client.query('select setval($1::text::regclass, $2::bigint)', [quoted(sequence), value])
   }
+  for (const { table } of triggers) await client.query(`alter table ${table} enable trigger user`)
   for (const key of keys) await client.query(key.add)
   return count
 }

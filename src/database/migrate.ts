@@ -57,8 +57,9 @@ function readSteps(folder: string): Step[] {
   const files = fs.readdirSync(folder).filter((file) => file.endsWith('.sql'))
   const numbers = new Set<string>()
   for (const file of files) {
-    const [number] = /^\d{4}(?=-[a-z0-9-]+\.sql$)/.exec(file) ?? []
-    if (!number) throw new Error(`${file} in ${folder}: a migration is named NNNN-what-it-does.sql`)
+    const [number] = /^\d{4}[a-z]?(?=-[a-z0-9-]+\.sql$)/.exec(file) ?? []
+    if (!number)
+      throw new Error(`${file} in ${folder}: a migration is named NNNN-what-it-does.sql (a later one of the same matter NNNNb-…)`)
     if (numbers.has(number)) throw new Error(`${folder} has two migrations numbered ${number}`)
     numbers.add(number)
   }

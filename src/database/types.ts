@@ -487,6 +487,13 @@ export interface IdentityTrust {
   trustor_user_id: string;
 }
 
+export interface IdentityUsage {
+  project_id: string;
+  resource: string;
+  service: string;
+  used: Generated<number>;
+}
+
 export interface IdentityUser {
   created_at: Generated<Date>;
   default_project_id: string | null;
@@ -930,6 +937,7 @@ export interface DB {
   "identity.service_provider": IdentityServiceProvider;
   "identity.token_key": IdentityTokenKey;
   "identity.trust": IdentityTrust;
+  "identity.usage": IdentityUsage;
   "identity.user": IdentityUser;
   "image.image": ImageImage;
   "image.leftover": ImageLeftover;

@@ -1,7 +1,7 @@
 // Unified limits: what a service's resource is limited to for everybody (registered limits) and for single projects and domains, and how
 // these must fit together in the enforcement model that the cloud has chosen (WISP_LIMIT_MODEL).
 import { sql } from 'kysely'
-import type { Tx } from '../../database/connect.ts'
+import { json, type Tx } from '../../database/connect.ts'
 import { forbidden } from '../../http/fault.ts'
 
 /** The depth of the tree of projects below a domain, where a model needs one (keystone/limit/models). */
@@ -16,6 +16,15 @@ export const limitModels = {
   },
 } as const
 export type LimitModel = keyof typeof limitModels
+
+/** Where quotas find it: they are checked in single statements, by services that know nothing of this setting. */
+export async function setLimitModel(tx: Tx, model: LimitModel): Promise<void> {
+  await tx
+    .insertInto('wisp.fact')
+    .values({ name: 'limit model', value: json(model) })
+    .onConflict((on) => on.column('name').doUpdateSet({ value: json(model) }))
+    .execute()
+}
 
 export interface LimitRow {
   id: string

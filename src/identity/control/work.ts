@@ -2,6 +2,7 @@
 import type { Tx } from '../../database/connect.ts'
 import type { Handler } from '../../work/engine.ts'
 import { poke } from '../../work/engine.ts'
+import { type LimitModel, setLimitModel } from './limits.ts'
 import { rotateTokenKeys } from './token-keys.ts'
 
 const week = 7 * 24 * 3_600_000
@@ -17,5 +18,8 @@ export const handlers = (sealingKey: Buffer): Record<string, Handler> => ({
   },
 })
 
-/** Puts the key into the queue; to be called once at start. */
-export const bootstrap = (tx: Tx): Promise<void> => poke(tx, 'identity', 'token-key')
+/** Puts the key into the queue and says where all controllers look how limits are enforced; to be called once at start. */
+export async function bootstrap(tx: Tx, limitModel: LimitModel): Promise<void> {
+  await setLimitModel(tx, limitModel)
+  await poke(tx, 'identity', 'token-key')
+}

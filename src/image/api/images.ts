@@ -6,6 +6,7 @@ import { badRequest, conflict, forbidden } from '../../http/fault.ts'
 import { glanceLinks, glancePage, listPage } from '../../http/page.ts'
 import { type Call, row } from '../../http/table.ts'
 import { hintChanged } from '../../work/hint.ts'
+import { withinQuota } from '../control/quota.ts'
 import { abandon } from '../control/upload.ts'
 import { findImage, imageTarget, viewerOf } from './find.ts'
 import { filtered, listed } from './image-filters.ts'
@@ -102,6 +103,7 @@ export const images = [
         .returningAll()
         .executeTakeFirst()
       if (!image) throw conflict(`Image ID ${id} already exists!`)
+      await withinQuota(tx, owner, 'image_count_total')
       hintChanged(tx, 'image', id, owner)
       header('location', `${url.origin}/image/v2/images/${id}`)
       header('openstack-image-store-ids', 'file')

@@ -1,5 +1,6 @@
 // What this image service is: its versions, its stores, how images get in.
 import { row } from '../../http/table.ts'
+import { usageOf } from '../control/quota.ts'
 import type { Stores } from '../control/stores.ts'
 
 // What each minor version of v2 added is there up to 2.15, but for import, tasks and metadata definitions.
@@ -56,7 +57,7 @@ export const info = ({ default: store }: Stores) => [
     route: 'GET /v2/info/usage',
     policy: 'default',
     reply: 200,
-    summary: 'Show the quotas of the project and their use; none are set',
-    run: () => ({ usage: {} }),
+    summary: 'Show the quotas of the project, as far as there are any, and their use',
+    run: async ({ tx, who }) => ({ usage: who.project ? await usageOf(tx, who.project.id) : {} }),
   }),
 ]

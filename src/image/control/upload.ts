@@ -9,6 +9,7 @@ import { badRequest, conflict, Fault } from '../../http/fault.ts'
 import { crash } from '../../work/crash.ts'
 import { poke } from '../../work/engine.ts'
 import { hintChanged } from '../../work/hint.ts'
+import { withinQuota } from './quota.ts'
 import { type Bits, receive } from './receive.ts'
 import type { Stores } from './stores.ts'
 
@@ -80,6 +81,7 @@ async function begin(tx: Tx, id: string, upload: string) {
   if (missing.length > 0)
     throw badRequest(`${missing.length === 1 ? 'Property' : 'Properties'} ${missing.join(', ')} must be set prior to saving data.`)
   await tx.updateTable('image.image').set({ status: 'saving', upload, updated_at: sql<Date>`now()` }).where('id', '=', id).execute()
+  await withinQuota(tx, image.owner, 'image_count_uploading', 'image_size_total')
   await mark(tx, upload)
   hintChanged(tx, 'image', id, image.owner)
   return image
