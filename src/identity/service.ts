@@ -31,6 +31,7 @@ import { roleAssignments } from './api/role-assignments.ts'
 import { roles } from './api/roles.ts'
 import { services } from './api/services.ts'
 import { tokens } from './api/tokens.ts'
+import { trusts } from './api/trusts.ts'
 import { users } from './api/users.ts'
 import { allVersions, thisVersion } from './api/versions.ts'
 import { sessionsOf } from './control/sessions.ts'
@@ -72,6 +73,7 @@ export function identity({ db, key, config }: IdentityDeps): Service[] {
     ...limits(config.limitModel),
     ...applicationCredentials,
     ...accessRules,
+    ...trusts,
     ...credentials(key),
     ...policyDocuments,
     ...endpointPolicies,

@@ -132,7 +132,7 @@ export const applicationCredentials = [
       if (who.user.id !== params.user_id) throw forbidden('Cannot create an application credential for another user.')
       const { project } = who
       if (project === null) throw forbidden('An application credential is made with a token of the project that it is for.')
-      const expires_at = expiryOf(given.expires_at)
+      const expires_at = expiryOf(given.expires_at)?.value ?? null
       const secret = given.secret || randomBytes(64).toString('base64url')
       const secret_hash = await hashPassword(secret, remote)
       return await db.write(async (tx) => {

@@ -13,7 +13,6 @@ interface Feature {
 }
 
 const owner = 'user_id:%(target.user.id)s'
-const trustParty = 'user_id:%(target.trust.trustor_user_id)s or user_id:%(target.trust.trustee_user_id)s'
 
 const crudRules = (one: string, many: string): PolicyDefaults => ({
   [`create_${one}`]: admin,
@@ -48,27 +47,6 @@ const features: Feature[] = [
       'DELETE /users/:user_id/credentials/OS-EC2/:credential_id ec2_delete_credential',
       'POST /ec2tokens ec2tokens_validate',
       'POST /s3tokens s3tokens_validate',
-    ],
-  },
-  {
-    what: 'Trusts',
-    rules: {
-      create_trust: '',
-      list_trusts: adminOrReader,
-      list_trusts_for_trustor: `${adminOrReader} or user_id:%(target.trust.trustor_user_id)s`,
-      list_trusts_for_trustee: `${adminOrReader} or user_id:%(target.trust.trustee_user_id)s`,
-      get_trust: `${adminOrReader} or ${trustParty}`,
-      delete_trust: `${admin} or user_id:%(target.trust.trustor_user_id)s`,
-      list_roles_for_trust: `${adminOrReader} or ${trustParty}`,
-      get_role_for_trust: `${adminOrReader} or ${trustParty}`,
-    },
-    operations: [
-      'POST /OS-TRUST/trusts create_trust',
-      'GET /OS-TRUST/trusts list_trusts',
-      'GET /OS-TRUST/trusts/:trust_id get_trust',
-      'DELETE /OS-TRUST/trusts/:trust_id delete_trust',
-      'GET /OS-TRUST/trusts/:trust_id/roles list_roles_for_trust',
-      'GET /OS-TRUST/trusts/:trust_id/roles/:role_id get_role_for_trust',
     ],
   },
   {

@@ -36,6 +36,8 @@ const crud = (one: string, many: string, see: string, change: string): PolicyDef
 const all = (check: string, names: string): PolicyDefaults =>
   Object.fromEntries(names.split(/\s+/).map((name) => [`identity:${name}`, check]))
 
+const trustor = 'user_id:%(target.trust.trustor_user_id)s'
+const trustee = 'user_id:%(target.trust.trustee_user_id)s'
 const credentialOwner = 'user_id:%(target.credential.user_id)s'
 
 export const policies: PolicyDefaults = {
@@ -139,6 +141,14 @@ export const policies: PolicyDefaults = {
   'identity:get_application_credential': `${adminOrReader} or rule:owner`,
   'identity:list_application_credentials': `${adminOrReader} or rule:owner`,
   'identity:delete_application_credential': 'rule:admin_or_owner',
+  'identity:create_trust': trustor,
+  'identity:list_trusts': adminOrReader,
+  'identity:list_trusts_for_trustor': `${adminOrReader} or ${trustor}`,
+  'identity:list_trusts_for_trustee': `${adminOrReader} or ${trustee}`,
+  'identity:get_trust': `${adminOrReader} or ${trustor} or ${trustee}`,
+  'identity:list_roles_for_trust': `${adminOrReader} or ${trustor} or ${trustee}`,
+  'identity:get_role_for_trust': `${adminOrReader} or ${trustor} or ${trustee}`,
+  'identity:delete_trust': `${admin} or ${trustor}`,
   'identity:get_access_rule': '(role:reader and system_scope:all) or user_id:%(target.user.id)s',
   'identity:list_access_rules': '(role:reader and system_scope:all) or user_id:%(target.user.id)s',
   'identity:delete_access_rule': '(role:admin and system_scope:all) or user_id:%(target.user.id)s',

@@ -56,9 +56,9 @@ describe('rows', () => {
     for (const { route } of notBuiltRows) {
       const { method, path } = splitRoute(route)
       const answer = await cloud.send(method, path.replace(':user_id', cloud.adminUserId).replaceAll(/:\w+/g, 'x'), admin)
+      if (answer.status === 501) assert.match(String(answer.body.error!.message), /is not available/)
       if (method !== 'HEAD') assert.ok([501, 403].includes(answer.status), `${route}: ${answer.status} ${JSON.stringify(answer.body)}`)
     }
-    assert.match(String((await cloud.send('GET', '/OS-TRUST/trusts', admin)).body.error!.message), /Trusts is not available/)
   })
 
   test('what only administrators may do, a member may not', async () => {

@@ -41,6 +41,10 @@ interface Row {
   complete: boolean
 }
 
+/** Whether the user has all of these roles in the project, those of domains included. */
+export const hasRoles = async (tx: Tx, userId: string, projectId: string, roleIds: string[]): Promise<boolean> =>
+  (await readOwn(tx, userId, { kind: 'project', id: projectId }, { lent: roleIds })) !== null
+
 const unscoped: Scope = { kind: 'none' }
 
 /** What the user is and may do in the scope, or by the delegation; null if nothing (any more). */
