@@ -93,6 +93,12 @@ export const settings = {
   ),
   databaseConnections: define('WISP_DATABASE_CONNECTIONS', '10', whole(2, 1000), 'most database connections of one controller'),
   logLevel: define('WISP_LOG_LEVEL', 'info', oneOf('trace', 'debug', 'info', 'warn', 'error'), 'how much the logs say'),
+  auditLog: define(
+    'WISP_AUDIT_LOG',
+    '',
+    maybe,
+    'file for audit events, one line of JSON each; empty: audit.log in the data directory; off: none',
+  ),
   dashboard: define('WISP_DASHBOARD', 'on', flag, 'serve the dashboard at /dashboard'),
   region: define('WISP_REGION', 'RegionOne', text, 'name of the region in the catalog, used on the first start'),
   policyFile: define(

@@ -14,6 +14,7 @@ import type { Config } from './config.ts'
 import { registerDashboard } from './dashboard.ts'
 import { connect, type Database, json } from './database/connect.ts'
 import { embeddedSocket } from './database/embedded.ts'
+import { openAudit } from './http/audit.ts'
 import { openPolicy } from './http/policy.ts'
 import { api } from './http/table.ts'
 import { authenticator } from './identity/control/authenticate.ts'
@@ -73,7 +74,8 @@ export async function startController(config: Config): Promise<Controller> {
     config.tlsCertificate && config.tlsKey
       ? { cert: fs.readFileSync(config.tlsCertificate, 'utf8'), key: fs.readFileSync(config.tlsKey, 'utf8') }
       : undefined
-  const app = api(services, { db, authenticate, policy, log, ...(tls && { tls }) })
+  const audit = config.auditLog === 'off' ? undefined : openAudit(config.auditLog ?? path.join(config.home, 'audit.log'), log)
+  const app = api(services, { db, authenticate, policy, log, ...(tls && { tls }), ...(audit && { audit }) })
   const wire = registerWire(app, {
     db,
     log,
@@ -105,6 +107,7 @@ export async function startController(config: Config): Promise<Controller> {
       await engine.stop()
       await leaveHints()
       policy.close()
+      audit?.close()
       await db.close()
     },
   }

@@ -30,6 +30,7 @@ export const compute = (): Service => ({
   requestIdHeader: 'x-compute-request-id',
   strictSlash: true,
   policies,
+  scopes: ['project'],
   rows: [
     ...versions,
     ...serverLists,

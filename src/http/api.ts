@@ -5,6 +5,7 @@
 import { randomUUID } from 'node:crypto'
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import { sql } from 'kysely'
+import { type AuditLog, auditWrites } from './audit.ts'
 import { envelopes } from './envelope.ts'
 import { Fault, notFound } from './fault.ts'
 import { type Metrics, metrics } from './metrics.ts'
@@ -19,6 +20,8 @@ export interface ApiDeps extends MountDeps {
   bodyTimeout?: number
   /** PEM texts; without them the server speaks plain HTTP. */
   tls?: { key: string; cert: string }
+  /** Where events of changes and sign-ins go; nowhere by default. */
+  audit?: AuditLog
   /** Where requests are counted; a registry of its own by default. */
   metrics?: Metrics
 }
@@ -55,6 +58,7 @@ export function api(services: Service[], deps: ApiDeps): FastifyInstance {
   })
 
   observe(app, deps)
+  if (deps.audit) auditWrites(app, deps.audit)
   limitBodyTime(app, deps.bodyTimeout ?? 30_000)
   for (const service of services) mount(app, service, deps)
   app.setErrorHandler(refuse)

@@ -7,8 +7,9 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
 import type { Database, Tx } from '../database/connect.ts'
 import { accessAllowed } from './access-rules.ts'
+import { noteMade } from './audit.ts'
 import { mediaTypes, readJson } from './body.ts'
-import { type Made, makeCall, must, ownTarget } from './call.ts'
+import { type Made, makeCall, must, mustScope, ownTarget } from './call.ts'
 import { badRequest, type Fault, notFound, unauthorized } from './fault.ts'
 import { type Negotiate, negotiator, versionHeaders } from './microversion.ts'
 import { openapi } from './openapi.ts'
@@ -39,6 +40,8 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     service?: string
     route?: string
+    /** The row's path, without the service's prefix. */
+    path?: string
     accepts?: readonly string[]
   }
 }
@@ -65,7 +68,7 @@ interface Group {
 }
 
 export function mount(app: FastifyInstance, service: Service, deps: MountDeps): void {
-  if (!app.hasRequestDecorator('who')) app.decorateRequest('who', null).decorateRequest('version', '')
+  if (!app.hasRequestDecorator('who')) app.decorateRequest('who', null).decorateRequest('version', '').decorateRequest('audit', null)
   const groups = groupsOf(service.rows)
   const gate = gateOf(service, deps)
   const policy = deps.policy.of(service.type)
@@ -227,6 +230,7 @@ function addRoute(
     config: {
       service: service.type,
       route: `${group.method} ${prefix}${group.path}`,
+      path: group.path,
       ...(group.stream ? {} : { accepts: Array.isArray(input) ? input : mediaTypes[input === 'json-patch' ? 'json-patch' : 'json'] }),
     },
     handler,
@@ -245,6 +249,7 @@ async function serve(
   const who = request.who ?? anonymous
   const ready = choose(group, version, request.body)
   const { row, target } = ready
+  if (row.policy !== null) mustScope(service, row.policy, who)
   if (row.policy !== null && target === undefined) must(policy, row.policy, who, ownTarget(who, request.params as Record<string, string>))
   const invalid = ready.checkQuery?.(request.query, version) ?? ready.checkBody?.(request.body, version)
   if (invalid) throw service.envelope.invalid(invalid)
@@ -253,6 +258,7 @@ async function serve(
   const out = ready.writes
     ? await deps.db.write((tx) => perform(ready, made, policy, tx))
     : await perform(ready, made, policy, deps.db.read)
+  if (request.method === 'POST') noteMade(request, out)
   if (target === 'loaded' && !made.wanted.asked) throw new Error(`${row.route} answered without asking policy about what it loaded`)
   return send(reply, made.wanted.status ?? at(row.reply, version), made.wanted.headers, out, request.method === 'HEAD')
 }

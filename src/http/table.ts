@@ -6,6 +6,7 @@ import type { IncomingHttpHeaders } from 'node:http'
 import type { Readable } from 'node:stream'
 import type { Static, TSchema } from 'typebox'
 import type { Database, Tx } from '../database/connect.ts'
+import type { AuditDetails } from './audit.ts'
 import type { Envelope } from './envelope.ts'
 import type { PolicyDefaults, Target } from './policy.ts'
 import type { Who } from './who.ts'
@@ -56,6 +57,8 @@ export interface Call<B = unknown, Q = unknown, P = Record<string, string>> {
   /** The raw body; only where `input` is 'stream' has nobody read it yet. */
   input: Readable
   header(name: string, value: string): void
+  /** Says for the audit log what the route does not; a GET is logged only if this was called. Never secrets. */
+  audit(details: AuditDetails): void
   /** Answers with another status than the row's `reply`. */
   status(code: number): void
   /** Whether policy lets the caller do this to the target (default: the caller's own project and the path's params). */
@@ -127,6 +130,8 @@ export interface Service {
   envelope: Envelope
   rows: AnyRow[]
   policies: PolicyDefaults
+  /** Whose tokens are let in at all, whatever the rules say (oslo.policy's scope_types); everyone's by default. */
+  scopes?: readonly ('project' | 'domain' | 'system')[]
   /** False for a service that doesn't tell clients where to get a token; true by default. */
   wwwAuthenticate?: boolean
   /** An older name of x-openstack-request-id that clients of this service read. */

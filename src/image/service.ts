@@ -26,5 +26,6 @@ export const image = ({ stores }: { db: Database; stores: Stores }): Service => 
   envelope: envelopes.image,
   strictSlash: true,
   policies,
+  scopes: ['project'],
   rows: [...info(stores), ...images, ...imageUpdate, ...imageData(stores), ...members, ...schemas, ...metadefs, ...missing],
 })

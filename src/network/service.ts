@@ -19,6 +19,7 @@ export const network = (): Service => ({
   prefixes: ['/network'],
   envelope: envelopes.network,
   policies,
+  scopes: ['project'],
   rows: [
     ...extensions,
     ...networks,

@@ -31,6 +31,7 @@ export const placement = (_deps: { db: Database; config: Pick<Config, 'home'> })
   microversion: { header: 'placement', ...versions },
   envelope: envelopes.errors,
   policies,
+  scopes: ['project'],
   rows: [
     root,
     ...resourceProviders,

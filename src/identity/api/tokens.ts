@@ -151,8 +151,14 @@ export function tokens({ sessions, lifetime, publicUrl, compliance }: TokenDeps)
       summary: 'Sign in: get a token',
       async run(call) {
         const { auth } = call.body as { auth: AuthRequest }
+        call.audit({ action: 'authenticate', target: { typeURI: 'service/security/account/user' } })
         checkNames(auth)
-        const { token, ...session } = await signIn({ db: call.db, sessions, lifetime, compliance, remote: call.remote }, auth)
+        const { db, remote, audit } = call
+        const { token, ...session } = await signIn({ db, sessions, lifetime, compliance, remote, audit }, auth)
+        const { user, project, domain } = session.facts
+        call.audit({
+          initiator: { id: user.id, name: user.name, ...(project && { project_id: project.id }), ...(domain && { domain_id: domain.id }) },
+        })
         call.header('x-subject-token', token)
         call.header('vary', 'X-Auth-Token')
         return await view(call, session)

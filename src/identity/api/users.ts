@@ -243,10 +243,10 @@ export const users = (compliance: SecurityCompliance): AnyRow[] => [
     reply: 204,
     transaction: 'own',
     summary: 'Change one’s own password',
-    async run({ db, params, body, remote }) {
+    async run({ db, params, body, remote, audit }) {
       const { original_password, password } = body.user
       const id = params.user_id
-      const { password: old, options } = await provePassword(db, { id, password: original_password }, { compliance, remote })
+      const { password: old, options } = await provePassword(db, { id, password: original_password }, { compliance, remote, audit })
       checkPassword(password, compliance)
       if (options.lock_password) {
         throw badRequest(

@@ -2,6 +2,7 @@
 // is the same 401 after the same work, whether there is such a user or not.
 import { sql } from 'kysely'
 import type { Database } from '../../database/connect.ts'
+import type { AuditDetails } from '../../http/audit.ts'
 import { unauthorized } from '../../http/fault.ts'
 import type { SecurityCompliance } from '../../security-compliance.ts'
 import { noteWrong, refuseFlood } from './attempts.ts'
@@ -37,6 +38,8 @@ export interface Demands {
   compliance: SecurityCompliance
   /** The client's address. */
   remote: string
+  /** Hears what the audit log shall know and the client shall not. */
+  audit?: (details: AuditDetails) => void
 }
 
 const millisecondsOfADay = 86_400_000
@@ -53,21 +56,33 @@ export function isEnabled(
 }
 
 /** @throws Fault 401 unless this is the password of an enabled user, 429 after too many wrong ones from one address */
-export async function provePassword(db: Database, user: Named & { password: string }, { compliance, remote }: Demands): Promise<Proven> {
+export async function provePassword(
+  db: Database,
+  user: Named & { password: string },
+  { compliance, remote, audit }: Demands,
+): Promise<Proven> {
   const called = user.id ?? `${user.domain?.id ?? user.domain?.name} ${user.name}`
   refuseFlood(remote, called)
   const found = await read(db, user)
+  if (found) audit?.({ initiator: { id: found.id } })
   const options = (found?.options ?? {}) as UserOptions
   const right = await verifyPassword(user.password, found?.hash, remote)
   const lockable = compliance.lockout_failure_attempts > 0 && !options.ignore_lockout_failure_attempts
   if (!right || !found || found.hash === null || found.password_id === null) {
     noteWrong(remote, called)
     if (compliance.lockout_failure_attempts > 0) await countFailure(db, lockable ? (found?.id ?? '') : '', compliance)
+    audit?.({ reason: found ? 'Wrong password' : 'No such user' })
     throw unauthorized()
   }
   // Asked after the work, so that many guesses at once get no further than one after the other.
-  if (lockable && (await isLocked(db, found.id, compliance))) throw unauthorized()
-  if (!found.domain_enabled || !isEnabled(found, compliance)) throw unauthorized()
+  if (lockable && (await isLocked(db, found.id, compliance))) {
+    audit?.({ reason: 'The account is locked' })
+    throw unauthorized()
+  }
+  if (!found.domain_enabled || !isEnabled(found, compliance)) {
+    audit?.({ reason: 'The account is disabled' })
+    throw unauthorized()
+  }
   const expired = found.expires_at !== null && found.expires_at.getTime() <= Date.now() && !options.ignore_password_expiry
   if (!expired) await noteSuccess(db, found, compliance)
   if (isOutdated(found.hash)) {

@@ -18,10 +18,15 @@ export interface Session {
   who: Who
 }
 
+/** Whose facts, and where. */
+type About = Pick<Claims, 'user' | 'scope' | 'federation' | 'delegation'>
+
 export interface Sessions {
   /** Null if the token is not ours, expired, revoked, or voided by any change of its user, project, domain or roles. */
   open(token: string): Promise<Session | null>
   seal(claims: Claims): Promise<string>
+  /** What the user is and may do there: as remembered if that is not null and `fits`, else as the database says. */
+  facts(about: About, fits: (facts: Facts) => boolean): Promise<Facts | null>
   catalog(): Promise<Catalog>
   /** The enabled ones, as tokens name them. */
   serviceProviders(): Promise<ServiceProvider[]>
@@ -102,17 +107,21 @@ export function openSessions(db: Database, sealingKey: Buffer): Sessions {
     opened.set(token, entry)
   }
 
-  const remembered = ({ user, scope, federation, delegation }: Claims): Promise<Facts | null> => {
-    const into = facts
+  const factsKey = ({ user, scope, federation, delegation }: About): string => {
     const by = delegation ? `${delegation.kind} ${delegation.id}` : (federation ?? '')
-    const key = `${user} ${scope.kind} ${'id' in scope ? scope.id : ''} ${by}`
-    const known = into.get(key)
-    if (known) return known
+    return `${user} ${scope.kind} ${'id' in scope ? scope.id : ''} ${by}`
+  }
+  const readAnew = (about: About, key: string): Promise<Facts | null> => {
+    const into = facts
     if (into.size > mostFacts) into.clear()
-    const reading = readFacts(db.read, user, scope, federation, delegation)
+    const reading = readFacts(db.read, about.user, about.scope, about.federation, about.delegation)
     into.set(key, reading)
     reading.catch(() => into.delete(key))
     return reading
+  }
+  const remembered = (about: About): Promise<Facts | null> => {
+    const key = factsKey(about)
+    return facts.get(key) ?? readAnew(about, key)
   }
 
   return {
@@ -120,6 +129,13 @@ export function openSessions(db: Database, sealingKey: Buffer): Sessions {
       const token = await sealToken(keys, claims)
       keep(token, { claims })
       return token
+    },
+
+    async facts(about, fits) {
+      if (!isSure()) await makeSure()
+      const known = await remembered(about)
+      // Another controller may have changed it within the last second, and whoever did knows.
+      return known && fits(known) ? known : await readAnew(about, factsKey(about))
     },
 
     catalog: untilChanged(() => readCatalog(db.read)),

@@ -78,7 +78,7 @@ export async function signIn(deps: SignInDeps, request: AuthRequest): Promise<Si
   const lentBy = proofs.find((proof) => proof.delegation)?.delegation
   const { scope, facts } = lentBy
     ? await scopeByDelegation(db, first.user, lentBy)
-    : await scopeFor(db, first.user, wanted, parent?.federation)
+    : await scopeFor(deps, first, wanted, parent?.federation)
   if (facts.userSince !== first.since) throw unauthorized()
   const { factors } = facts
   if (factors.length > 0 && !factors.some((rule) => rule.every((method) => used.includes(method)))) throw unauthorized()
@@ -154,7 +154,10 @@ async function byPassword(db: Database, user: Named & { password: string }, dema
   if (!user.id && !user.domain) throw expecting('domain', 'user')
   if (typeof user.password !== 'string') throw expecting('password', 'user')
   const { id, since, expired } = await provePassword(db, user, demands)
-  if (expired) throw unauthorized(`The password is expired and needs to be changed for user: ${id}.`)
+  if (expired) {
+    demands.audit?.({ reason: 'The password is expired' })
+    throw unauthorized(`The password is expired and needs to be changed for user: ${id}.`)
+  }
   return { user: id, since, methods: [] }
 }
 
@@ -180,19 +183,23 @@ function readScope(scope: AuthRequest['scope']): Wanted {
   return { kind: 'none' }
 }
 
-async function scopeFor(db: Database, user: string, wanted: Wanted, federation?: number): Promise<{ scope: Scope; facts: Facts }> {
+async function scopeFor(deps: SignInDeps, proof: Proof, wanted: Wanted, federation?: number): Promise<{ scope: Scope; facts: Facts }> {
+  const { db, sessions } = deps
+  const { user } = proof
   if (wanted.kind === 'trust') return await scopeByDelegation(db, user, wanted)
+  const factsIn = (scope: Scope) =>
+    sessions.facts({ user, scope, ...(federation !== undefined && { federation }) }, ({ userSince }) => userSince === proof.since)
   if (wanted.kind === 'default') {
     const row = await db.read.selectFrom('identity.user').select('default_project_id').where('id', '=', user).executeTakeFirst()
     if (row?.default_project_id) {
       const scope: Scope = { kind: 'project', id: row.default_project_id }
-      const facts = await readFacts(db.read, user, scope, federation)
+      const facts = await factsIn(scope)
       if (facts) return { scope, facts }
     }
-    return await scopeFor(db, user, { kind: 'none' }, federation)
+    return await scopeFor(deps, proof, { kind: 'none' }, federation)
   }
   const scope: Scope = 'named' in wanted ? { kind: wanted.kind, id: await find(db, wanted.kind, wanted.named) } : { kind: wanted.kind }
-  const facts = await readFacts(db.read, user, scope, federation)
+  const facts = await factsIn(scope)
   if (!facts) throw unauthorized()
   return { scope, facts }
 }
