@@ -1,10 +1,11 @@
 // The list of all role assignments, as they were given or (?effective) as they work out.
+import { sql } from 'kysely'
 import type { Tx } from '../../database/connect.ts'
 import { badRequest } from '../../http/fault.ts'
 import { type Call, type RawQuery, row } from '../../http/table.ts'
 import { type Assignment, listAssignments, type Wanted } from '../control/assignments.ts'
 import { projectsBelow } from '../control/projects.ts'
-import { peekProject } from './find.ts'
+import { found, peekProject } from './find.ts'
 import { asked, askedFlag, base } from './list.ts'
 import { refuseDomainScope } from './policies.ts'
 
@@ -32,16 +33,13 @@ export const roleAssignments = [
       call.must(rule, { target: { domain_id: subtree ? project?.domain_id : who.domain?.id } })
       if (subtree && !projectId) throw badRequest('scope.project.id must be specified if include_subtree is also specified')
 
-      const wanted = wantedBy(query)
-      if (subtree && projectId)
+      const wanted: Wanted = { ...wantedBy(query), ...(who.domain && { within: who.domain.id }) }
+      if (subtree && projectId) {
+        found(project, 'project', projectId)
         wanted.targets = { type: 'project', ids: [projectId, ...(await projectsBelow(tx, projectId)).map(({ id }) => id)] }
-      let all = await listAssignments(tx, wanted)
-      if (who.domain) {
-        const inside = await tx.selectFrom('identity.project').select('id').where('domain_id', '=', who.domain.id).execute()
-        const ids = new Set([who.domain.id, ...inside.map(({ id }) => id)])
-        all = all.filter(({ target_id }) => ids.has(target_id))
       }
-      const names = askedFlag(query, 'include_names') ? await namesFor(tx) : undefined
+      const all = await listAssignments(tx, wanted)
+      const names = askedFlag(query, 'include_names') ? await namesFor(tx, all) : undefined
       const self = call.url.origin + call.url.path + call.url.search
       return { role_assignments: all.map((one) => view(call, one, names)), links: { self, previous: null, next: null } }
     },
@@ -111,18 +109,21 @@ function view(call: Pick<Call, 'url'>, a: Assignment, names: Names | undefined) 
   }
 }
 
-/** Names of everything that can be part of an assignment. */
-async function namesFor(tx: Tx): Promise<Names> {
-  const names: Names = new Map()
-  const projects = await tx.selectFrom('identity.project').select(['id', 'name', 'domain_id']).execute()
-  const domains = new Map(projects.filter(({ domain_id }) => domain_id === null).map(({ id, name }) => [id, { id, name }]))
-  const note = (kind: string, rows: { id: string; name: string; domain_id: string | null }[]) => {
-    for (const { id, name, domain_id } of rows) names.set(`${kind} ${id}`, { id, name, domain: domains.get(domain_id ?? '') ?? null })
-  }
-  note('project', projects)
-  note('domain', projects)
-  note('user', await tx.selectFrom('identity.user').select(['id', 'name', 'domain_id']).execute())
-  note('group', await tx.selectFrom('identity.group').select(['id', 'name', 'domain_id']).execute())
-  note('role', await tx.selectFrom('identity.role').select(['id', 'name', 'domain_id']).execute())
-  return names
+/** Names of everything that is part of these assignments. */
+async function namesFor(tx: Tx, all: Assignment[]): Promise<Names> {
+  const ids = (of: (a: Assignment) => string) => [...new Set(all.map(of))]
+  const { rows } = await sql<{ kind: string; id: string; name: string; domain_id: string | null; domain_name: string | null }>`
+    select x.*, d.name as domain_name from (
+      select case when is_domain then 'domain' else 'project' end as kind, id, name, domain_id from identity.project
+      where id = any(${ids(({ target_id }) => target_id)})
+      union all select 'user', id, name, domain_id from identity."user" where id = any(${ids(({ actor_id }) => actor_id)})
+      union all select 'group', id, name, domain_id from identity."group" where id = any(${ids(({ actor_id }) => actor_id)})
+      union all select 'role', id, name, domain_id from identity.role where id = any(${ids(({ role_id }) => role_id)})
+    ) x left join identity.project d on d.id = x.domain_id`.execute(tx)
+  return new Map(
+    rows.map(({ kind, id, name, domain_id, domain_name }) => [
+      `${kind} ${id}`,
+      { id, name, domain: domain_id === null ? null : { id: domain_id, name: domain_name ?? '' } },
+    ]),
+  )
 }

@@ -1,5 +1,6 @@
 // Who has which role where: as it was given, or (effective) as it works out, with groups replaced by their members, inheritance by the
 // projects below, and roles by all that they imply. Pure functions over rows; facts.ts asks the same of the database for one user.
+import { sql } from 'kysely'
 import type { Tx } from '../../database/connect.ts'
 
 export interface Assignment {
@@ -66,10 +67,24 @@ export function effective(assignments: Assignment[], world: World): Assignment[]
   return assignments.flatMap(users).flatMap(places).flatMap(roles)
 }
 
-export async function readWorld(tx: Tx): Promise<World> {
-  const [members, projects, implied, domainRoles] = await Promise.all([
-    tx.selectFrom('identity.group_member').selectAll().execute(),
-    tx.selectFrom('identity.project').select(['id', 'parent_id', 'is_domain']).execute(),
+/** What is needed to work out these assignments, and no more. */
+async function readWorld(tx: Tx, assignments: Assignment[], user: string | undefined): Promise<World> {
+  const groups = assignments.filter(({ actor_type }) => actor_type === 'group').map(({ actor_id }) => actor_id)
+  const roots = assignments.filter(({ inherited }) => inherited).map(({ target_id }) => target_id)
+  const [members, { rows: projects }, implied, domainRoles] = await Promise.all([
+    tx
+      .selectFrom('identity.group_member')
+      .selectAll()
+      .where(sql<boolean>`group_id = any(${[...new Set(groups)]})`)
+      .$if(user !== undefined, (q) => q.where('user_id', '=', user!))
+      .execute(),
+    sql<World['projects'][number]>`
+      with recursive below as (
+        select id, parent_id, is_domain from identity.project where parent_id = any(${[...new Set(roots)]})
+        union
+        select p.id, p.parent_id, p.is_domain from identity.project p join below on p.parent_id = below.id
+      )
+      select * from below order by id`.execute(tx),
     tx.selectFrom('identity.implied_role').selectAll().execute(),
     tx.selectFrom('identity.role').select('id').where('domain_id', 'is not', null).execute(),
   ])
@@ -82,31 +97,56 @@ export interface Wanted {
   role?: string
   /** Any of these; undefined for anywhere. */
   targets?: { type: 'project' | 'domain' | 'system'; ids: string[] }
+  /** Only what is given on this domain and on projects in it. */
+  within?: string
   inherited?: boolean
   effective: boolean
 }
 
-/** All assignments that fit, in the order of actor, target and role. */
+/** All assignments that fit, in the order of actor, target and role. Only what can lead to one that fits is read. */
 export async function listAssignments(tx: Tx, wanted: Wanted): Promise<Assignment[]> {
-  const fits = (a: Assignment) =>
-    (wanted.user === undefined || (a.actor_type === 'user' && a.actor_id === wanted.user)) &&
-    (wanted.group === undefined || (a.actor_type === 'group' && a.actor_id === wanted.group)) &&
-    (wanted.role === undefined || a.role_id === wanted.role) &&
-    (wanted.targets === undefined || (a.target_type === wanted.targets.type && wanted.targets.ids.includes(a.target_id)))
-  const read = tx
-    .selectFrom('identity.assignment')
-    .selectAll()
-    .orderBy('actor_id')
-    .orderBy('target_id')
-    .orderBy('role_id')
-    .$if(wanted.inherited !== undefined, (q) => q.where('inherited', '=', wanted.inherited!))
-  if (!wanted.effective) return (await read.execute()).filter(fits)
-  const groups =
-    wanted.user === undefined
-      ? undefined
-      : (await tx.selectFrom('identity.group_member').select('group_id').where('user_id', '=', wanted.user).execute()).map(
-          ({ group_id }) => group_id,
-        )
-  const rows = await read.$if(groups !== undefined, (q) => q.where('actor_id', 'in', [wanted.user!, ...groups!])).execute()
-  return effective(rows, await readWorld(tx)).filter(fits)
+  const { user, group, role, targets, within, inherited, effective: worked } = wanted
+  const conditions = [
+    ...(user === undefined ? [] : [worked ? givenToUser(user) : sql`a.actor_type = 'user' and a.actor_id = ${user}`]),
+    ...(group === undefined ? [] : [sql`a.actor_type = 'group' and a.actor_id = ${group}`]),
+    ...(role === undefined ? [] : [worked ? leadsToRole(role) : sql`a.role_id = ${role}`]),
+    ...(targets === undefined
+      ? []
+      : [worked ? reaches(targets) : sql`a.target_type = ${targets.type} and a.target_id = any(${targets.ids})`]),
+    ...(within === undefined
+      ? []
+      : [sql`(a.target_id = ${within} or a.target_id in (select id from identity.project where domain_id = ${within}))`]),
+    ...(inherited === undefined ? [] : [sql`a.inherited = ${inherited}`]),
+  ]
+  const { rows } = await sql<Assignment>`
+    select a.* from identity.assignment a where ${sql.join([sql`true`, ...conditions], sql` and `)}
+    order by a.actor_id, a.target_id, a.role_id`.execute(tx)
+  if (!worked) return rows
+  return effective(rows, await readWorld(tx, rows, user)).filter(
+    (a) =>
+      (user === undefined || a.actor_id === user) &&
+      (group === undefined || a.actor_type === 'group') &&
+      (role === undefined || a.role_id === role) &&
+      (targets === undefined || (a.target_type === targets.type && targets.ids.includes(a.target_id))),
+  )
 }
+
+const givenToUser = (user: string) => sql`(a.actor_type = 'user' and a.actor_id = ${user}
+  or a.actor_type = 'group' and a.actor_id in (select group_id from identity.group_member where user_id = ${user}))`
+
+const leadsToRole = (role: string) => sql`a.role_id in (
+  with recursive leads(id) as (
+    select ${role}::text
+    union
+    select i.prior_role_id from identity.implied_role i join leads on leads.id = i.implied_role_id
+  ) select id from leads)`
+
+/** On one of these itself, or inherited from above it. */
+const reaches = ({ type, ids }: NonNullable<Wanted['targets']>) => sql`(
+  not a.inherited and a.target_type = ${type} and a.target_id = any(${ids})
+  or a.inherited and ${type} = 'project' and a.target_id in (
+    with recursive above(id) as (
+      select parent_id from identity.project where id = any(${ids})
+      union
+      select p.parent_id from identity.project p join above on p.id = above.id
+    ) select id from above))`

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import fc from 'fast-check'
 import { type TestDatabase, testDatabase } from '../../database/testing.ts'
-import { type Assignment, effective, listAssignments } from './assignments.ts'
+import { type Assignment, effective, listAssignments, type Wanted } from './assignments.ts'
 import { readFacts } from './facts.ts'
 import { projectsOf } from './reach.ts'
 
@@ -121,6 +121,46 @@ describe('effective roles', () => {
         }
       }),
       { numRuns: 60 },
+    )
+  })
+
+  test('a list that was asked for by any filters is the list of all, filtered', async () => {
+    const filters = fc.record(
+      {
+        user: fc.constantFrom(...users),
+        role: fc.constantFrom(...roles),
+        targets: fc.oneof<fc.Arbitrary<NonNullable<Wanted['targets']>>[]>(
+          fc.record({ type: fc.constant('project'), ids: fc.subarray(['p0', 'p1', 'p2', 'p3'], { minLength: 1 }) }),
+          fc.record({ type: fc.constant('domain'), ids: fc.constantFrom(['d0'], ['d1']) }),
+          fc.constant({ type: 'system', ids: ['all'] }),
+        ),
+        within: fc.constantFrom('d0', 'd1'),
+        inherited: fc.boolean(),
+      },
+      { requiredKeys: [] },
+    )
+    const texts = (all: Assignment[]) => all.map((one) => JSON.stringify(one)).sort()
+    await fc.assert(
+      fc.asyncProperty(cloud, fc.array(filters, { minLength: 3, maxLength: 6 }), fc.boolean(), async (world, questions, worked) => {
+        await store(database, world)
+        const tx = database.db.read
+        const domainOf = (id: string): string => (id.startsWith('p') ? domainOf(world.parents[Number(id.slice(1))]!) : id)
+        const all = await listAssignments(tx, { effective: worked })
+        for (const { user, role, targets, within, inherited } of questions) {
+          const wanted = all.filter(
+            (a) =>
+              (user === undefined || (a.actor_type === 'user' && a.actor_id === user)) &&
+              (role === undefined || a.role_id === role) &&
+              (targets === undefined || (a.target_type === targets.type && targets.ids.includes(a.target_id))) &&
+              (within === undefined || domainOf(a.target_id) === within) &&
+              (inherited === undefined || (a.inherited || (a.indirect?.project_id ?? a.indirect?.domain_id) !== undefined) === inherited),
+          )
+          const asked = { user, role, targets, within, inherited, effective: worked }
+          const given = Object.fromEntries(Object.entries(asked).filter(([, value]) => value !== undefined)) as unknown as Wanted
+          assert.deepEqual(texts(await listAssignments(tx, given)), texts(wanted), JSON.stringify(given))
+        }
+      }),
+      { numRuns: 40 },
     )
   })
 
