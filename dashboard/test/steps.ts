@@ -106,9 +106,12 @@ export async function openConsole(page: Page, { timeout }: Patience): Promise<vo
   await page.locator('.wisp-screen-place canvas').waitFor({ timeout })
 }
 
-/** On a server's page: chooses one of its actions, and confirms where it asks. */
+/** On the page of a server, an image or the like: chooses one of its actions, and confirms where it asks. */
 export async function act(page: Page, action: string, confirm?: string): Promise<void> {
-  await page.getByRole('button', { name: /^More actions/ }).click()
+  await page
+    .locator('.wisp-page-actions')
+    .getByRole('button', { name: /^More actions/ })
+    .click()
   await page.getByRole('menuitem', { name: action, exact: true }).click()
   if (confirm !== undefined) await page.getByRole('dialog').getByRole('button', { name: confirm, exact: true }).click()
 }
