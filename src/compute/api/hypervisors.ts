@@ -87,17 +87,19 @@ async function list(call: AnyCall & { query: Asked }, view: (host: ComputeHost) 
   const { limit, marker, hypervisor_hostname_pattern: pattern, with_servers } = call.query
   if (pattern !== undefined && (limit !== undefined || marker !== undefined))
     throw badRequest('Paging over hypervisors with the hypervisor_hostname_pattern query parameter is not supported.')
-  let hosts = await computeHosts(call.tx)
-  if (pattern !== undefined) {
-    hosts = hosts.filter(({ name }) => name.includes(pattern))
-    if (hosts.length === 0) throw notFound(`No hypervisor matching '${pattern}' could be found.`)
-  }
-  const from = marker === undefined ? 0 : hosts.findIndex(({ id }) => String(idOf(call, id)) === marker) + 1
-  if (marker !== undefined && from === 0) throw badRequest(`marker [${marker.slice(0, 60)}] not found`)
   const most = Math.min(Number(limit ?? 1000), 1000)
-  const page = hosts.slice(from, from + most)
+  let hosts: ComputeHost[]
+  if (pattern !== undefined) {
+    hosts = (await computeHosts(call.tx)).filter(({ name }) => name.includes(pattern))
+    if (hosts.length === 0) throw notFound(`No hypervisor matching '${pattern}' could be found.`)
+  } else {
+    const before = marker === undefined ? undefined : await byId(call, marker)
+    if (marker !== undefined && !before) throw badRequest(`marker [${marker.slice(0, 60)}] not found`)
+    hosts = await computeHosts(call.tx, { ...(before && { after: before.name }), ...(at(call, '2.33') && { limit: most + 1 }) })
+  }
+  const page = hosts.slice(0, most)
   const servers = /^(true|1|yes|on|t|y)$/i.test(with_servers ?? '') && page.length > 0 ? await serversOf(call, page) : undefined
-  const more = at(call, '2.33') && hosts.length > from + most && page.length > 0
+  const more = at(call, '2.33') && hosts.length > most && page.length > 0
   return {
     hypervisors: page.map((host) => ({ ...view(host), ...(servers && { servers: listed(servers.get(host.name)) }) })),
     ...(more && {
@@ -106,9 +108,13 @@ async function list(call: AnyCall & { query: Asked }, view: (host: ComputeHost) 
   }
 }
 
+/** Numbers, before 2.53, are known only by counting all. */
+const byId = async (call: AnyCall, id: string): Promise<ComputeHost | undefined> =>
+  (await computeHosts(call.tx, at(call, '2.53') ? { id } : {})).find((host) => String(idOf(call, host.id)) === id)
+
 async function find(call: AnyCall): Promise<ComputeHost> {
   const { id } = call.params
-  const found = (await computeHosts(call.tx)).find((host) => String(idOf(call, host.id)) === id)
+  const found = await byId(call, id!)
   if (!found) throw notFound(`Hypervisor with ID '${id}' could not be found.`)
   return found
 }

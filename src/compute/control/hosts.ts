@@ -25,8 +25,17 @@ export interface ComputeHost {
   running_vms: number
 }
 
-/** All hosts that carry the compute service, by name; or the one of this id or name. */
-export async function computeHosts(tx: Tx, only: { id?: string; name?: string; service?: string } = {}): Promise<ComputeHost[]> {
+interface Which {
+  id?: string
+  name?: string
+  service?: string
+  /** Of a page: only those whose name comes behind this one, and so many of them. */
+  after?: string
+  limit?: number
+}
+
+/** The hosts that carry the compute service, by name: all, the one of this id or name, or a page. */
+export async function computeHosts(tx: Tx, only: Which = {}): Promise<ComputeHost[]> {
   const amount = (name: string, column: string) =>
     sql`coalesce((select ${sql.ref(column)} from placement.inventory where provider_id = h.id and resource_class = ${sql.lit(name)}), 0)`
   const { rows } = await sql<ComputeHost>`
@@ -40,7 +49,8 @@ export async function computeHosts(tx: Tx, only: { id?: string; name?: string; s
     where (${only.id ?? null}::text is null or h.id = ${only.id ?? null})
       and (${only.name ?? null}::text is null or h.name = ${only.name ?? null})
       and (${only.service ?? null}::text is null or c.id = ${only.service ?? null})
-    order by h.name`.execute(tx)
+      and h.name > ${only.after ?? ''}
+    order by h.name limit ${only.limit ?? null}`.execute(tx)
   return rows
 }
 

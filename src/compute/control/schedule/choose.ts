@@ -1,5 +1,5 @@
-// Chooses hosts for a server. PostgreSQL picks the roomiest few that have the capacity, so that a thousand hosts cost one small answer;
-// the filters and weighers decide among them. Only when none remains are all hosts read, to say why.
+// Chooses hosts for a server. PostgreSQL picks the roomiest few that have the capacity out of a sample, so that a thousand hosts cost no more
+// than a hundred; the filters and weighers decide among them. Only when none remains are all hosts read, to find one or to say why.
 import { sql } from 'kysely'
 import type { Tx } from '../../../database/connect.ts'
 import { diskOf, downAfter, type Server } from '../facts.ts'
@@ -7,6 +7,8 @@ import { type Candidate, type Request, rejection } from './filters.ts'
 import { byWeight } from './weighers.ts'
 
 const few = 20
+/** In a cloud of no more hosts than this all are compared; in a larger one so many, beginning anywhere: the best of them is nearly the best of all. */
+const sample = 128
 /** Hosts named in the message that users see; the rest are counted by filter. */
 const named = 10
 
@@ -69,7 +71,15 @@ interface Row {
   traits: string[] | null
 }
 
-/** With a request: the roomiest hosts that are up and fit it. Without: all there are. */
+/** Ids of hosts are random, and so is where among them the sample begins. */
+function beginningAnywhere() {
+  const start = crypto.randomUUID()
+  return sql`
+    (select id from wire.host where id >= ${start} order by id limit ${sample}) union all
+    (select id from wire.host where id < ${start} order by id limit ${sample}) limit ${sample}`
+}
+
+/** With a request: the roomiest hosts of a sample that are up and fit it. Without: all there are. */
 async function candidates(tx: Tx, request: Request | null, limit: number | null): Promise<Candidate[]> {
   const up = sql`(h.seen_at > now() - ${downAfter} and not c.forced_down)`
   const fits = request
@@ -86,12 +96,13 @@ async function candidates(tx: Tx, request: Request | null, limit: number | null)
     sql`coalesce(max(${sql.raw(value)}) filter (where resource_class = ${sql.lit(name)}), 0)::float8`
   const capacity = 'floor((total - reserved) * allocation_ratio)'
   const { rows } = await sql<Row>`
-    with i as (
+    with sampled as (${request && request.requested_host === null ? beginningAnywhere() : sql`select id from wire.host`}),
+    i as (
       select provider_id,
         ${of('VCPU', capacity)} as vcpus, ${of('VCPU', `${capacity} - used`)} as free_vcpus, ${of('VCPU', 'max_unit')} as max_vcpus,
         ${of('MEMORY_MB', capacity)} as memory_mb, ${of('MEMORY_MB', `${capacity} - used`)} as free_memory_mb, ${of('MEMORY_MB', 'max_unit')} as max_memory_mb,
         ${of('DISK_GB', capacity)} as disk_gb, ${of('DISK_GB', `${capacity} - used`)} as free_disk_gb, ${of('DISK_GB', 'max_unit')} as max_disk_gb
-      from placement.inventory group by provider_id),
+      from placement.inventory where provider_id in (select id from sampled) group by provider_id),
     chosen as (
       select h.id, h.name, c.disabled, c.disabled_reason, ${up} as up, i.*
       from compute.service c join wire.host h on h.name = c.host join i on i.provider_id = h.id
