@@ -121,6 +121,12 @@ export const settings = {
     "how limits are enforced: flat looks at each project by itself, strict_two_level also at its domain's sum (and allows two levels of projects)",
   ),
   maxImageSize: define('WISP_MAX_IMAGE_GB', '1024', number(0.001, 1e6), 'largest image that may be uploaded, in GB'),
+  imageStores: define(
+    'WISP_IMAGE_STORES',
+    '',
+    maybe,
+    'file (JSON) that names the stores of images (docs/operate/image-stores.md); empty: image-stores.json in the data directory, if there, else one store of files',
+  ),
   hostName: define('WISP_HOST_NAME', os.hostname(), text, 'name of this machine as a compute host; must not change afterwards'),
   controllers: define(
     'WISP_CONTROLLERS',

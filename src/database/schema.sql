@@ -562,12 +562,25 @@ create table image.image (
   os_hash_value    text,
   tags             text[] not null default '{}',
   properties       jsonb not null default '{}',
-  upload           text,                    -- the upload under way, or the one that made the data: names the file in the store
+  locations        jsonb not null default '[]', -- where the data is: [{store, data | url, metadata}]; `data` names a row of image.data
+  upload           text,                    -- the upload under way
   created_at       timestamptz not null default now(),
   updated_at       timestamptz not null default now()
 );
 create index image_owner on image.image (owner);
 create index image_created on image.image (created_at, id);
+create index image_locations on image.image using gin (locations jsonb_path_ops);
+
+-- Bits in a store, under the key `id`. Images with the same bits in the same store share them; when the last one goes, so do they.
+create table image.data (
+  id            text primary key,
+  store         text not null,
+  size          bigint not null,
+  os_hash_algo  text not null,
+  os_hash_value text not null,
+  created_at    timestamptz not null default now()
+);
+create index data_content on image.data (os_hash_value);
 
 create table image.member (
   image_id   text not null references image.image on delete cascade,
@@ -579,10 +592,20 @@ create table image.member (
 );
 create index member_id on image.member (member_id);
 
--- Bits that no image names any more; removed from the store by work on the key 'image-data'.
+-- Bits that no image names (yet, or any more), by their key in the store; work on the key 'image-data' removes them.
 create table image.leftover (
   upload     text primary key,
-  since      timestamptz not null default now()
+  since      timestamptz not null default now(), -- renewed while they are being written; 'epoch' = to be removed
+  store      text not null default 'file'
+);
+
+-- What administrators want on every host before a server asks for it, or have cached there.
+create table image.cached (
+  image_id   text primary key references image.image on delete cascade,
+  queued_at  timestamptz not null default now(),
+  cached_at  timestamptz,
+  hits       int not null default 0,
+  read_at    timestamptz
 );
 
 -- Data in the staging area: what a client has put there, or an import has fetched, until it lies in a store. Each has a due key

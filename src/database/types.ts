@@ -512,12 +512,30 @@ export interface IdentityUser {
   tokens_valid_from: Generated<Date>;
 }
 
+export interface ImageCached {
+  cached_at: Date | null;
+  hits: Generated<number>;
+  image_id: string;
+  queued_at: Generated<Date>;
+  read_at: Date | null;
+}
+
+export interface ImageData {
+  created_at: Generated<Date>;
+  id: string;
+  os_hash_algo: string;
+  os_hash_value: string;
+  size: number;
+  store: string;
+}
+
 export interface ImageImage {
   checksum: string | null;
   container_format: string | null;
   created_at: Generated<Date>;
   disk_format: string | null;
   id: string;
+  locations: Generated<Json>;
   min_disk: Generated<number>;
   min_ram: Generated<number>;
   name: string | null;
@@ -538,6 +556,7 @@ export interface ImageImage {
 
 export interface ImageLeftover {
   since: Generated<Date>;
+  store: Generated<string>;
   upload: string;
 }
 
@@ -939,6 +958,8 @@ export interface DB {
   "identity.trust": IdentityTrust;
   "identity.usage": IdentityUsage;
   "identity.user": IdentityUser;
+  "image.cached": ImageCached;
+  "image.data": ImageData;
   "image.image": ImageImage;
   "image.leftover": ImageLeftover;
   "image.member": ImageMember;

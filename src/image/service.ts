@@ -1,4 +1,4 @@
-// The image service (Glance): v2 of its API, with one store of files.
+// The image service (Glance): v2 of its API.
 import type { Database } from '../database/connect.ts'
 import { envelopes } from '../http/envelope.ts'
 import type { Service } from '../http/table.ts'
@@ -16,6 +16,7 @@ import { metadefTags } from './api/metadef-tags.ts'
 import { missing } from './api/not-built.ts'
 import { policies } from './api/policies.ts'
 import { schemas } from './api/schemas.ts'
+import { imageStores } from './api/stores.ts'
 import type { Stores } from './control/stores.ts'
 
 const metadefs = [...metadefNamespaces, ...metadefResourceTypes, ...metadefProperties, ...metadefObjects, ...metadefTags, ...metadefSchemas]
@@ -27,5 +28,15 @@ export const image = ({ stores }: { db: Database; stores: Stores }): Service => 
   strictSlash: true,
   policies,
   scopes: ['project'],
-  rows: [...info(stores), ...images, ...imageUpdate, ...imageData(stores), ...members, ...schemas, ...metadefs, ...missing],
+  rows: [
+    ...info(stores),
+    ...images(stores),
+    ...imageUpdate(stores),
+    ...imageData(stores),
+    ...imageStores(stores),
+    ...members,
+    ...schemas,
+    ...metadefs,
+    ...missing,
+  ],
 })

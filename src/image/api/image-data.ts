@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { badRequest, forbidden, unsupportedMediaType } from '../../http/fault.ts'
 import { type Call, row } from '../../http/table.ts'
 import { openImage } from '../control/download.ts'
-import type { Stores } from '../control/stores.ts'
+import { type Stores, storeNamed } from '../control/stores.ts'
 import { uploadImage } from '../control/upload.ts'
 import { findImage, viewerOf } from './find.ts'
 
@@ -27,8 +27,9 @@ export const imageData = (stores: Stores) => [
           throw unsupportedMediaType('The data of an image is uploaded as application/octet-stream.')
         }
         const expected = announced(headers)
+        const store = storeNamed(stores, headers['x-image-meta-store'])
         const image = await findImage(call, params.image_id, 'upload_image')
-        await uploadImage(db, stores, image.id, input, expected)
+        await uploadImage(db, stores, image.id, input, { expected, store })
       } catch (error) {
         await readOn(input)
         throw error

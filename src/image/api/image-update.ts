@@ -6,6 +6,7 @@ import { json, type Tx } from '../../database/connect.ts'
 import { notFound } from '../../http/fault.ts'
 import { row } from '../../http/table.ts'
 import { hintChanged } from '../../work/hint.ts'
+import type { Stores } from '../control/stores.ts'
 import { findImage, type ImageRow, imageTarget, seeImage, viewerOf } from './find.ts'
 import { mustVisibility } from './images.ts'
 import { applyPatch, readPatch } from './patch.ts'
@@ -17,7 +18,7 @@ async function setTags(tx: Tx, image: ImageRow, tags: string[]): Promise<void> {
   hintChanged(tx, 'image', image.id, image.owner)
 }
 
-export const imageUpdate = [
+export const imageUpdate = (stores: Stores) => [
   row({
     route: 'PATCH /v2/images/:image_id',
     policy: 'modify_image',
@@ -34,7 +35,7 @@ export const imageUpdate = [
         if (name === 'visibility' && op !== 'remove') mustVisibility(call, value as string, imageTarget(image))
       }
       call.must('modify_image', imageTarget(image))
-      if (changes.length === 0) return imageView(image)
+      if (changes.length === 0) return imageView(stores, image)
       const { properties, ...columns } = applyPatch(image, changes, viewerOf(call).admin)
       const changed = await tx
         .updateTable('image.image')
@@ -43,7 +44,7 @@ export const imageUpdate = [
         .returningAll()
         .executeTakeFirstOrThrow()
       hintChanged(tx, 'image', image.id, image.owner)
-      return imageView(changed)
+      return imageView(stores, changed)
     },
   }),
   row({

@@ -6,8 +6,9 @@ import { badRequest, conflict, forbidden } from '../../http/fault.ts'
 import { glanceLinks, glancePage, listPage } from '../../http/page.ts'
 import { type Call, row } from '../../http/table.ts'
 import { hintChanged } from '../../work/hint.ts'
+import { deleteImage } from '../control/locations.ts'
 import { withinQuota } from '../control/quota.ts'
-import { abandon } from '../control/upload.ts'
+import type { Stores } from '../control/stores.ts'
 import { findImage, imageTarget, viewerOf } from './find.ts'
 import { filtered, listed } from './image-filters.ts'
 import { imageBody, isSettable, refuseName, refuseTooMany, refuseValue, uniqueTags } from './properties.ts'
@@ -34,7 +35,7 @@ export function mustVisibility({ must }: Pick<Call, 'must'>, visibility: string,
   if (visibility === 'community') must('communitize_image', target)
 }
 
-export const images = [
+export const images = (stores: Stores) => [
   row({
     route: 'GET /v2/images',
     policy: 'get_images',
@@ -47,7 +48,7 @@ export const images = [
       const all = tx.selectFrom('image.image as i').selectAll().where(listed(viewer, query))
       const { rows, more } = await listPage(all.where(filtered(viewer, query)), page, listing, all)
       return {
-        images: rows.filter((image) => call.may('get_image', imageTarget(image))).map(imageView),
+        images: rows.filter((image) => call.may('get_image', imageTarget(image))).map((image) => imageView(stores, image)),
         schema: '/v2/schemas/images',
         ...glanceLinks('/v2/images', url, more, rows.at(-1)?.id),
       }
@@ -106,8 +107,8 @@ export const images = [
       await withinQuota(tx, owner, 'image_count_total')
       hintChanged(tx, 'image', id, owner)
       header('location', `${url.origin}/image/v2/images/${id}`)
-      header('openstack-image-store-ids', 'file')
-      return imageView(image)
+      header('openstack-image-store-ids', stores.all.map((store) => store.id).join(','))
+      return imageView(stores, image)
     },
   }),
   row({
@@ -116,7 +117,7 @@ export const images = [
     target: 'loaded',
     reply: 200,
     summary: 'Show an image',
-    run: async (call) => imageView(await findImage(call, call.params.image_id, 'get_image')),
+    run: async (call) => imageView(stores, await findImage(call, call.params.image_id, 'get_image')),
   }),
   row({
     route: 'GET /v2/images/:image_id/tasks',
@@ -139,8 +140,7 @@ export const images = [
       const { params, tx } = call
       const image = await findImage(call, params.image_id, 'delete_image', 'lock')
       if (image.protected) throw forbidden(`Image ${image.id} is protected and cannot be deleted.`)
-      await tx.deleteFrom('image.image').where('id', '=', image.id).execute()
-      if (image.upload !== null) await abandon(tx, image.upload)
+      await deleteImage(tx, image)
       hintChanged(tx, 'image', image.id, image.owner)
     },
   }),

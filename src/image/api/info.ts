@@ -2,6 +2,7 @@
 import { row } from '../../http/table.ts'
 import { usageOf } from '../control/quota.ts'
 import type { Stores } from '../control/stores.ts'
+import type { ImageStore } from '../store/store.ts'
 
 // What each minor version of v2 added is there up to 2.15, but for import, tasks and metadata definitions.
 const versions = ['2.15', '2.13', '2.12', '2.11', '2.10', '2.9', '2.8', '2.7', '2.6', '2.5', '2.4', '2.3', '2.2', '2.1', '2.0']
@@ -17,7 +18,14 @@ const versionDocument = (origin: string) => ({
 const versionRow = (route: `GET /${string}`, reply: number) =>
   row({ route, policy: null, reply, summary: 'List the versions of the API', run: ({ url }) => versionDocument(url.origin) })
 
-export const info = ({ default: store }: Stores) => [
+const storeView = (stores: Stores, { id, description, kind }: ImageStore) => ({
+  id,
+  ...(description && { description }),
+  ...(id === stores.default.id && { default: 'true' }),
+  ...(kind === 'http' && { 'read-only': 'true' }),
+})
+
+export const info = (stores: Stores) => [
   versionRow('GET /', 300),
   versionRow('GET /versions', 200),
   versionRow('GET /v2', 300),
@@ -33,7 +41,7 @@ export const info = ({ default: store }: Stores) => [
     policy: 'default',
     reply: 200,
     summary: 'List the stores',
-    run: () => ({ stores: [{ id: store.id, description: store.description, default: 'true' }] }),
+    run: () => ({ stores: stores.all.map((store) => storeView(stores, store)) }),
   }),
   row({
     route: 'GET /v2/info/stores/detail',
@@ -41,16 +49,12 @@ export const info = ({ default: store }: Stores) => [
     reply: 200,
     summary: 'List the stores with their settings',
     run: () => ({
-      stores: [
-        {
-          id: store.id,
-          description: store.description,
-          default: 'true',
-          type: store.kind,
-          weight: store.weight,
-          properties: store.properties,
-        },
-      ],
+      stores: stores.all.map((store) => ({
+        ...storeView(stores, store),
+        type: store.kind,
+        weight: store.weight,
+        properties: store.properties,
+      })),
     }),
   }),
   row({

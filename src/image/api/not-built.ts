@@ -22,7 +22,6 @@ export const missing: AnyRow[] = [
   ...absent('Image import', [
     ['PUT /images/:image_id/stage', 'modify_image'],
     ['POST /images/:image_id/import', 'modify_image'],
-    ['DELETE /stores/:store_id/:image_id', 'delete_image_location'],
   ]),
   ...absent('Locations of images in other stores', [
     ['GET /images/:image_id/locations', 'fetch_image_location'],

@@ -22,6 +22,7 @@ const image: ImageRow = {
   os_hash_value: 'y',
   tags: ['a'],
   properties: { os_distro: 'debian' },
+  locations: [],
   upload: 'u1',
   created_at: new Date(0),
   updated_at: new Date(0),

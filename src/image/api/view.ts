@@ -1,11 +1,14 @@
 // How an image is shown.
+import { locationsOf } from '../control/locations.ts'
+import { byWeight, type Stores, shownLocation } from '../control/stores.ts'
 import type { ImageRow } from './find.ts'
 
 /** 2026-01-02T03:04:05Z, as Glance writes times. */
 export const isoTime = (time: Date): string => time.toISOString().replace(/\.\d+Z$/, 'Z')
 
-export const imageView = (image: ImageRow) => ({
+export const imageView = (stores: Stores, image: ImageRow) => ({
   ...(image.properties as Record<string, string>),
+  ...shownLocations(stores, image),
   id: image.id,
   name: image.name,
   status: image.status,
@@ -28,5 +31,14 @@ export const imageView = (image: ImageRow) => ({
   self: `/v2/images/${image.id}`,
   file: `/v2/images/${image.id}/file`,
   schema: '/v2/schemas/image',
-  ...(image.checksum !== null && { stores: 'file' }),
 })
+
+function shownLocations(stores: Stores, image: ImageRow) {
+  const locations = locationsOf(image)
+  const best = stores.showDirectUrl ? byWeight(stores, image)[0] : undefined
+  return {
+    ...(locations.length > 0 && { stores: locations.map(({ store }) => store).join(',') }),
+    ...(stores.showLocations && { locations: locations.map((location) => shownLocation(stores, location)) }),
+    ...(best && { direct_url: shownLocation(stores, best.location).url }),
+  }
+}

@@ -4,7 +4,8 @@ import type { FastifyInstance } from 'fastify'
 import type { Database } from '../../database/connect.ts'
 import { Fault, notFound } from '../../http/fault.ts'
 import { hostDoor } from '../../wire/join.ts'
-import type { Stores } from './stores.ts'
+import type { Range } from '../store/store.ts'
+import { byWeight, keyOf, type Stores } from './stores.ts'
 
 export interface Download {
   status: 200 | 206
@@ -16,7 +17,7 @@ interface Stored {
   id: string
   size: number | null
   checksum: string | null
-  upload: string | null
+  locations: unknown
 }
 
 /**
@@ -28,7 +29,7 @@ export async function openImage(stores: Stores, image: Stored, range: string | u
   const size = image.size ?? 0
   const wanted = rangeOf(range, size)
   const { start, end } = wanted ?? { start: 0, end: size - 1 }
-  const stream = size === 0 ? Readable.from([]) : await stores.default.read(image.upload ?? '', { start, end })
+  const stream = size === 0 ? Readable.from([]) : await firstOf(stores, image, wanted)
   if (!stream) throw notFound(`The data of image ${image.id} is missing from the image store.`)
   return {
     status: wanted ? 206 : 200,
@@ -43,8 +44,22 @@ export async function openImage(stores: Stores, image: Stored, range: string | u
   }
 }
 
+/** From the store with the largest weight that has them. @throws what the last one said, if none works */
+async function firstOf(stores: Stores, image: Stored, range: Range | undefined): Promise<Readable | undefined> {
+  let failure: unknown
+  for (const { location, store } of byWeight(stores, image)) {
+    try {
+      const stream = await store.read(keyOf(location), range)
+      if (stream) return stream
+    } catch (error) {
+      failure = error
+    }
+  }
+  if (failure) throw failure
+}
+
 /** RFC 9110, 14.1.2. Undefined for no range and for several. */
-export function rangeOf(header: string | undefined, size: number): { start: number; end: number } | undefined {
+export function rangeOf(header: string | undefined, size: number): Range | undefined {
   if (header === undefined || !header.startsWith('bytes=') || header.includes(',')) return undefined
   const [, first, last] = /^bytes=(\d{0,15})-(\d{0,15})$/.exec(header.replaceAll(' ', '')) ?? []
   const start = first ? Number(first) : Math.max(size - Number(last), 0)
@@ -66,7 +81,7 @@ export function registerImageDownload(app: FastifyInstance, { db, stores }: { db
       const { id } = request.params as { id: string }
       const image = await db.read
         .selectFrom('image.image')
-        .select(['id', 'size', 'checksum', 'upload', 'status'])
+        .select(['id', 'size', 'checksum', 'locations', 'status'])
         .where('id', '=', id)
         .where('status', 'in', ['active', 'deactivated'])
         .executeTakeFirst()

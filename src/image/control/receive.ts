@@ -46,7 +46,7 @@ export async function receive(store: ImageStore, key: string, data: Readable, wa
   const hashing = startHashing(['md5', algorithm])
   const seen = { size: 0, virtualSize: null as number | null }
   try {
-    await store.write(key, ahead(cut(data, wanted, hashing, seen)))
+    await store.write(key, ahead(cut(data, wanted, hashing, seen)), expected)
     const [checksum = '', value = ''] = await hashing.digest()
     return {
       size: seen.size,

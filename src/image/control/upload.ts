@@ -7,15 +7,14 @@ import { sql } from 'kysely'
 import { type Database, json, type Tx } from '../../database/connect.ts'
 import { badRequest, conflict, Fault } from '../../http/fault.ts'
 import { crash } from '../../work/crash.ts'
-import { poke } from '../../work/engine.ts'
 import { hintChanged } from '../../work/hint.ts'
+import type { ImageStore } from '../store/store.ts'
+import type { Declared } from './formats.ts'
+import { living, mark, renewal } from './leftover.ts'
+import { type Location, settle } from './locations.ts'
 import { withinQuota } from './quota.ts'
 import { type Bits, receive } from './receive.ts'
 import type { Stores } from './stores.ts'
-
-/** How long a marker lives without being renewed, and how often it is, in milliseconds. */
-export const patience = 20_000
-const renewal = 5_000
 
 export interface NewImage {
   name: string
@@ -33,11 +32,12 @@ export interface NewImage {
 export async function storeImage(db: Database, stores: Stores, { data, properties, ...image }: NewImage): Promise<string> {
   const id = randomUUID()
   const upload = randomUUID()
-  await db.write((tx) => mark(tx, upload))
-  await carry(db, stores, upload, data, image, undefined, async (tx, bits) => {
+  const store = stores.default
+  await db.write((tx) => mark(tx, upload, store.id))
+  await carry(db, stores, { store, upload, data, declared: image }, async (tx, bits, location) => {
     await tx
       .insertInto('image.image')
-      .values({ id, ...image, ...bits, properties: json(properties), upload, status: 'active' })
+      .values({ id, ...image, ...bits, properties: json(properties), locations: json([location]), status: 'active' })
       .execute()
     hintChanged(tx, 'image', id, image.owner)
   })
@@ -49,14 +49,20 @@ export async function storeImage(db: Database, stores: Stores, { data, propertie
  * @param expected the announced size in bytes
  * @throws Fault 400 (no acceptable image, cut off, no format set), 404, 409 (not queued), 410 (deleted meanwhile), 413
  */
-export async function uploadImage(db: Database, stores: Stores, id: string, data: Readable, expected?: number): Promise<void> {
+export async function uploadImage(
+  db: Database,
+  stores: Stores,
+  id: string,
+  data: Readable,
+  { expected, store = stores.default }: { expected?: number | undefined; store?: ImageStore } = {},
+): Promise<void> {
   const upload = randomUUID()
-  const image = await db.write((tx) => begin(tx, id, upload))
+  const declared = await db.write((tx) => begin(tx, id, upload, store.id))
   crash('image: upload begun')
-  await carry(db, stores, upload, data, image, expected, async (tx, bits) => {
+  await carry(db, stores, { store, upload, data, declared, expected }, async (tx, bits, location) => {
     const done = await tx
       .updateTable('image.image')
-      .set({ ...bits, status: 'active', updated_at: sql<Date>`now()` })
+      .set({ ...bits, locations: json([location]), upload: null, status: 'active', updated_at: sql<Date>`now()` })
       .where('id', '=', id)
       .where('upload', '=', upload)
       .where('status', '=', 'saving')
@@ -73,7 +79,7 @@ const gone = (id: string) =>
     `Image ${id} could not be found after upload. The image may have been deleted during the upload, cleaning up the chunks uploaded.`,
   )
 
-async function begin(tx: Tx, id: string, upload: string) {
+async function begin(tx: Tx, id: string, upload: string, store: string) {
   const image = await tx.selectFrom('image.image').selectAll().where('id', '=', id).forUpdate().executeTakeFirst()
   if (!image) throw new Fault(404, `Failed to find image ${id} to upload.`)
   if (image.status !== 'queued') throw conflict(`Image status transition from ${image.status} to saving is not allowed`)
@@ -82,57 +88,54 @@ async function begin(tx: Tx, id: string, upload: string) {
     throw badRequest(`${missing.length === 1 ? 'Property' : 'Properties'} ${missing.join(', ')} must be set prior to saving data.`)
   await tx.updateTable('image.image').set({ status: 'saving', upload, updated_at: sql<Date>`now()` }).where('id', '=', id).execute()
   await withinQuota(tx, image.owner, 'image_count_uploading', 'image_size_total')
-  await mark(tx, upload)
+  await mark(tx, upload, store)
   hintChanged(tx, 'image', id, image.owner)
   return image
 }
 
-async function mark(tx: Tx, upload: string): Promise<void> {
-  await tx.insertInto('image.leftover').values({ upload }).execute()
-  await poke(tx, 'image-data', upload, patience)
+export interface Upload {
+  store: ImageStore
+  /** The key of the bits, already marked. */
+  upload: string
+  data: Readable
+  declared: Declared
+  /** The announced size in bytes. */
+  expected?: number | undefined
 }
 
-/** Bits that no image names any more are removed soon, by whoever looks first. */
-export async function abandon(tx: Tx, upload: string): Promise<void> {
-  await sql`insert into image.leftover (upload, since) values (${upload}, 'epoch') on conflict (upload) do update set since = 'epoch'`.execute(
-    tx,
-  )
-  await poke(tx, 'image-data', upload)
-}
-
-/** Receives the bits under a marker, and gives them to `activate` in the transaction that takes the marker away. */
-async function carry(
+/** Receives the bits under a marker, and gives them to `activate` in the transaction that takes the marker away. @throws Fault as `receive` does */
+export async function carry(
   db: Database,
   stores: Stores,
-  upload: string,
-  data: Readable,
-  declared: { disk_format: string | null; container_format: string | null },
-  expected: number | undefined,
-  activate: (tx: Tx, bits: Bits) => Promise<void>,
+  { store, upload, data, declared, expected }: Upload,
+  activate: (tx: Tx, bits: Bits, location: Location) => Promise<void>,
 ): Promise<void> {
   const renew = () => sql`update image.leftover set since = now() where upload = ${upload} and since > 'epoch'`.execute(db.read)
   const timer = setInterval(() => void renew().catch(() => {}), renewal)
+  living.add(upload)
   try {
-    const bits = await receive(stores.default, upload, data, {
-      declared,
-      limit: stores.largest,
-      algorithm: stores.hashing,
-      ...(expected !== undefined && { expected }),
-    })
+    const wanted = { declared, limit: stores.largest, algorithm: stores.hashing, ...(expected !== undefined && { expected }) }
+    const bits = await receive(store, upload, data, wanted)
     crash('image: written')
-    await db.write(async (tx) => {
-      await activate(tx, bits)
-      const { numDeletedRows } = await tx.deleteFrom('image.leftover').where('upload', '=', upload).executeTakeFirst()
-      if (numDeletedRows === 0n) throw conflict('The upload was given up, because nothing was heard of it for too long. Upload it again.')
+    const kept = await db.write(async (tx) => {
+      const settled = await settle(tx, store, upload, bits)
+      await activate(tx, bits, settled.location)
+      const marker = settled.kept
+        ? await sql`delete from image.leftover where upload = ${upload}`.execute(tx)
+        : await sql`update image.leftover set since = 'epoch' where upload = ${upload} and since > 'epoch'`.execute(tx)
+      if (!marker.numAffectedRows) throw conflict('The upload was given up, because nothing was heard of it for too long. Upload it again.')
       crash('image: before activate')
+      return settled.kept
     })
     crash('image: activated')
+    if (!kept) await removeUnlessNamed(db, store, upload)
   } catch (error) {
     // If the database is away too, the marker is swept later.
     await db.write((tx) => giveUp(tx, upload)).catch(() => {})
-    await removeUnlessNamed(db, stores, upload)
+    await removeUnlessNamed(db, store, upload)
     throw error
   } finally {
+    living.delete(upload)
     clearInterval(timer)
   }
 }
@@ -151,11 +154,11 @@ export async function giveUp(tx: Tx, upload: string): Promise<void> {
 }
 
 /** A commit whose answer was lost may have made the image active after all; then its bits stay. Otherwise they go at once. */
-async function removeUnlessNamed(db: Database, stores: Stores, upload: string): Promise<void> {
+async function removeUnlessNamed(db: Database, store: ImageStore, upload: string): Promise<void> {
   try {
     const marked = await db.read.selectFrom('image.leftover').select('upload').where('upload', '=', upload).executeTakeFirst()
     if (!marked) return
-    await stores.default.remove(upload)
+    await store.remove(upload)
     await db.read.deleteFrom('image.leftover').where('upload', '=', upload).execute()
   } catch {
     // The sweep comes back to it.

@@ -22,8 +22,8 @@ export interface ImageStore {
   properties: Record<string, unknown>
   /** Where the bits of this key are, as a URL. */
   url(key: string): string
-  /** Takes all blocks, or throws and leaves nothing. The bits are safe when it resolves. */
-  write(key: string, blocks: Blocks): Promise<void>
+  /** Takes all blocks, or throws and leaves nothing. The bits are safe when it resolves. @param expected how many bytes, where known */
+  write(key: string, blocks: Blocks, expected?: number): Promise<void>
   /** Undefined where there are no such bits. */
   read(key: string, range?: Range): Promise<Readable | undefined>
   /** In bytes; undefined where there are no such bits. */

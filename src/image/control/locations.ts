@@ -1,0 +1,64 @@
+// Where the bits of images are. Identical bits are kept once in each store: images share a row of image.data, and the last one that lets
+// go of it takes the bits along. Whoever shares or lets go locks that row first, so that no image is ever left without what it names.
+import { sql } from 'kysely'
+import type { Tx } from '../../database/connect.ts'
+import type { ImageStore } from '../store/store.ts'
+import { abandon } from './leftover.ts'
+import type { Bits } from './receive.ts'
+
+/** An element of the column `locations`: bits of our own under a key of image.data, or others' at a URL. */
+export type Location = {
+  store: string
+  data?: string
+  url?: string
+  metadata: Record<string, string>
+}
+
+export const locationsOf = ({ locations }: { locations: unknown }): Location[] => locations as Location[]
+
+/**
+ * Makes bits that were just written one of the store's, unless it has them already; what was written is of no use then.
+ * @returns where they are, and whether that is where they were written
+ */
+export async function settle(tx: Tx, store: ImageStore, key: string, bits: Bits): Promise<{ location: Location; kept: boolean }> {
+  const { size, os_hash_algo, os_hash_value } = bits
+  // Of two that come with the same bits at once, one waits for the other.
+  await sql`select pg_advisory_xact_lock(hashtextextended(${os_hash_value}, 0))`.execute(tx)
+  const twins = await tx
+    .selectFrom('image.data')
+    .select('id')
+    .where('os_hash_value', '=', os_hash_value)
+    .where('os_hash_algo', '=', os_hash_algo)
+    .where('store', '=', store.id)
+    .where('size', '=', size)
+    .orderBy('created_at')
+    .forKeyShare()
+    .execute()
+  for (const { id } of twins) {
+    // Someone may have taken them out of the store by hand.
+    if ((await store.size(id)) === size) return { location: { store: store.id, data: id, metadata: {} }, kept: false }
+  }
+  await tx.insertInto('image.data').values({ id: key, store: store.id, size, os_hash_algo, os_hash_value }).execute()
+  return { location: { store: store.id, data: key, metadata: {} }, kept: true }
+}
+
+/** Lets go of locations that no row of image.image names any more in this transaction: bits without an image are removed soon. */
+export async function release(tx: Tx, locations: Location[]): Promise<void> {
+  const keys = locations.flatMap(({ data }) => data ?? []).sort()
+  if (keys.length === 0) return
+  await tx.selectFrom('image.data').select('id').where('id', 'in', keys).orderBy('id').forUpdate().execute()
+  const freed = await tx
+    .deleteFrom('image.data as d')
+    .where('id', 'in', keys)
+    .where(sql<boolean>`not exists (select from image.image i where i.locations @> jsonb_build_array(jsonb_build_object('data', d.id)))`)
+    .returning(['id', 'store'])
+    .execute()
+  for (const { id, store } of freed) await abandon(tx, id, store)
+}
+
+/** Deletes an image, whose row the caller has locked, and lets go of its bits and of an upload under way. */
+export async function deleteImage(tx: Tx, image: { id: string; upload: string | null; locations: unknown }): Promise<void> {
+  await tx.deleteFrom('image.image').where('id', '=', image.id).execute()
+  if (image.upload !== null) await abandon(tx, image.upload)
+  await release(tx, locationsOf(image))
+}
