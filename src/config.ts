@@ -107,6 +107,12 @@ export const settings = {
     maybe,
     'file with policy rules (oslo.policy YAML) that replace the defaults; empty: policy.yaml in the data directory, if there',
   ),
+  trustedDashboards: define(
+    'WISP_TRUSTED_DASHBOARDS',
+    '',
+    list,
+    'addresses of other dashboards that may be given tokens after a sign-in by an identity provider, as https://horizon.example.com/auth/websso/',
+  ),
   tokenLifetime: define('WISP_TOKEN_LIFETIME', '3600', whole(60, 604_800), 'seconds for which a token is valid'),
   securityCompliance: define(
     'WISP_SECURITY_COMPLIANCE',

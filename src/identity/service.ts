@@ -11,10 +11,12 @@ import { domains } from './api/domains.ts'
 import { endpointFilters } from './api/endpoint-filters.ts'
 import { endpointPolicies } from './api/endpoint-policies.ts'
 import { endpoints } from './api/endpoints.ts'
+import { connections } from './api/federation/connections.ts'
 import { identityProviders } from './api/federation/identity-providers.ts'
 import { mappings } from './api/federation/mappings.ts'
 import { protocols } from './api/federation/protocols.ts'
 import { serviceProviders } from './api/federation/service-providers.ts'
+import { federatedSignIn } from './api/federation/sign-in.ts'
 import { grants } from './api/grants.ts'
 import { groups } from './api/groups.ts'
 import { impliedRoles } from './api/implied-roles.ts'
@@ -40,20 +42,17 @@ export interface IdentityDeps {
   db: Database
   /** The 32 bytes of the data directory's secret.key. */
   key: Buffer
-  config: Pick<Config, 'publicUrl' | 'tokenLifetime' | 'securityCompliance' | 'limitModel'>
+  config: Pick<Config, 'publicUrl' | 'tokenLifetime' | 'securityCompliance' | 'limitModel' | 'trustedDashboards'>
 }
 
 /** Two services: the API at /identity/v3 and /v3, and the list of versions at /identity and /. */
 export function identity({ db, key, config }: IdentityDeps): Service[] {
   const shared = { type: 'identity', envelope: envelopes.identity, policies: { ...policies, ...notBuiltPolicies } }
+  const { publicUrl, trustedDashboards, tokenLifetime: lifetime } = config
+  const sessions = sessionsOf(db, key)
   const rows = [
     ...thisVersion,
-    ...tokens({
-      sessions: sessionsOf(db, key),
-      lifetime: config.tokenLifetime,
-      publicUrl: config.publicUrl,
-      compliance: config.securityCompliance,
-    }),
+    ...tokens({ sessions, lifetime, publicUrl, compliance: config.securityCompliance }),
     ...domains,
     ...domainConfig(key, config.securityCompliance),
     ...projects,
@@ -81,7 +80,9 @@ export function identity({ db, key, config }: IdentityDeps): Service[] {
     ...identityProviders,
     ...mappings,
     ...protocols,
+    ...connections({ key, publicUrl }),
     ...serviceProviders,
+    ...federatedSignIn({ sessions, key, lifetime, publicUrl, trustedDashboards }),
     ...notBuiltRows,
   ]
   return [

@@ -11,6 +11,9 @@ import { type Bootstrapped, bootstrapIdentity } from './control/bootstrap.ts'
 import type { LimitModel } from './control/limits.ts'
 import { identity } from './service.ts'
 
+/** Dashboards other than the cloud's own that get tokens after a sign-in by an identity provider. */
+export const trustedDashboards = ['https://horizon.test/auth/websso/']
+
 export const passwords = { admin: 'secret-of-admin', demo: 'secret-of-demo' }
 
 export interface Reply {
@@ -57,7 +60,13 @@ export async function testCloud(limitModel: LimitModel = 'flat', compliance: Par
   const services = identity({
     db,
     key,
-    config: { publicUrl: undefined, tokenLifetime: 3600, securityCompliance: { ...noCompliance, ...compliance }, limitModel },
+    config: {
+      publicUrl: undefined,
+      tokenLifetime: 3600,
+      securityCompliance: { ...noCompliance, ...compliance },
+      limitModel,
+      trustedDashboards,
+    },
   })
   const policy = openPolicy(services)
   const app = api(services, { db, authenticate: authenticator(db, key), policy, log: pino({ level: 'silent' }) })

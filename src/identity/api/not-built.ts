@@ -76,15 +76,7 @@ const features: Feature[] = [
   {
     what: 'Federation',
     rules: {},
-    operations: [
-      'GET /OS-FEDERATION/identity_providers/:idp_id/protocols/:protocol_id/auth',
-      'POST /OS-FEDERATION/identity_providers/:idp_id/protocols/:protocol_id/auth',
-      'GET /OS-FEDERATION/saml2/metadata',
-      'GET /auth/OS-FEDERATION/websso/:protocol_id',
-      'GET /auth/OS-FEDERATION/identity_providers/:idp_id/protocols/:protocol_id/websso',
-      'POST /auth/OS-FEDERATION/saml2',
-      'POST /auth/OS-FEDERATION/saml2/ecp',
-    ],
+    operations: ['GET /OS-FEDERATION/saml2/metadata', 'POST /auth/OS-FEDERATION/saml2', 'POST /auth/OS-FEDERATION/saml2/ecp'],
   },
 ]
 

@@ -28,7 +28,13 @@ describe('rows', () => {
   const status = async (...request: Parameters<TestCloud['send']>) => (await cloud.send(...request)).status
 
   test('each row has a rule that is known, and a stranger gets 401', async () => {
-    const config = { publicUrl: undefined, tokenLifetime: 3600, securityCompliance: noCompliance, limitModel: 'flat' as const }
+    const config = {
+      publicUrl: undefined,
+      tokenLifetime: 3600,
+      securityCompliance: noCompliance,
+      limitModel: 'flat' as const,
+      trustedDashboards: [],
+    }
     const all = identity({ db: cloud.db, key: cloud.key, config })
     assert.deepEqual(checkRows(all), [])
     const [service] = all

@@ -84,7 +84,8 @@ function checkNames({ identity, scope }: AuthRequest): void {
   needs('scope/domain', scope.domain)
 }
 
-export function tokens({ sessions, lifetime, publicUrl, compliance }: TokenDeps): AnyRow[] {
+/** How what a token may do is written down. */
+export function tokenViews({ sessions, publicUrl }: Pick<TokenDeps, 'sessions' | 'publicUrl'>) {
   const catalog = async (call: Pick<Call, 'url'>, user_id: string, project_id: string | undefined) =>
     catalogFor(await sessions.catalog(), publicUrl ?? call.url.origin, { user_id, ...(project_id !== undefined && { project_id }) })
 
@@ -115,6 +116,12 @@ export function tokens({ sessions, lifetime, publicUrl, compliance }: TokenDeps)
     const service_providers = await sessions.serviceProviders()
     return service_providers.length > 0 && { service_providers }
   }
+  return { catalog, view }
+}
+
+export function tokens(deps: TokenDeps): AnyRow[] {
+  const { sessions, lifetime, compliance } = deps
+  const { catalog, view } = tokenViews(deps)
 
   /** The groups that the caller is in by their federated token. */
   const groupsOf = async ({ headers }: Pick<Call, 'headers'>): Promise<string[]> =>

@@ -1,15 +1,17 @@
-// What identity has to do by itself: a new token key every week, so that no key seals forever.
+// What identity has to do by itself: a new token key every week, so that no key seals forever; and to end what has a time to end.
 import type { Tx } from '../../database/connect.ts'
 import type { Handler } from '../../work/engine.ts'
-import { poke } from '../../work/engine.ts'
+import { pokeAll } from '../../work/engine.ts'
+import { sweepFederation } from './federation/sweep.ts'
 import { type LimitModel, setLimitModel } from './limits.ts'
 import { rotateTokenKeys } from './token-keys.ts'
 
 const week = 7 * 24 * 3_600_000
 
-/** Handlers of the engine; `identity` has one key, 'token-key'. */
+/** Handlers of the engine; `identity` has the keys 'token-key' and 'memberships'. */
 export const handlers = (sealingKey: Buffer): Record<string, Handler> => ({
-  async identity(tx) {
+  async identity(tx, key) {
+    if (key === 'memberships') return await sweepFederation(tx)
     const newest = await tx.selectFrom('identity.token_key').select('created_at').orderBy('created_at', 'desc').limit(1).executeTakeFirst()
     const age = newest ? Date.now() - newest.created_at.getTime() : week
     if (age < week) return week - age
@@ -18,8 +20,8 @@ export const handlers = (sealingKey: Buffer): Record<string, Handler> => ({
   },
 })
 
-/** Puts the key into the queue and says where all controllers look how limits are enforced; to be called once at start. */
+/** Puts the keys into the queue and says where all controllers look how limits are enforced; to be called once at start. */
 export async function bootstrap(tx: Tx, limitModel: LimitModel): Promise<void> {
   await setLimitModel(tx, limitModel)
-  await poke(tx, 'identity', 'token-key')
+  await pokeAll(tx, 'identity', ['token-key', 'memberships'])
 }
