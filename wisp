@@ -71,6 +71,21 @@ install_libraries() {
   cp "$here/package-lock.json" "$stamp"
 }
 
+# What is in packages/python, in a folder that sees Debian's Python libraries, too; npm ci takes it away with the rest. Without it only the
+# tests that want it fail.
+install_python() {
+  folder=$here/node_modules/.python
+  cmp -s "$here/packages/python" "$folder/installed" && return 0
+  say "Wisp installs more of OpenStack's tests (pip install) ..."
+  rm -rf "$folder"
+  if /usr/bin/python3 -m venv --system-site-packages "$folder" &&
+    "$folder/bin/pip" install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement "$here/packages/python"; then
+    cp "$here/packages/python" "$folder/installed"
+  else
+    say 'pip failed (its own words are above): the tests of identity and image that it should have brought will fail'
+  fi
+}
+
 case $command in
   up | test | install | join)
     [ "$(id -u)" = 0 ] || refuse "\"wisp $command\" wants root: it starts virtual machines and makes networks. Try: sudo $0 $*"
@@ -82,6 +97,7 @@ case $command in
       : > "$ready"
     fi
     install_libraries
+    if [ "$command" = test ]; then install_python; fi
     ;;
   *)
     [ -x "$here/node_modules/.bin/node" ] || refuse 'nothing is installed yet: "wisp up" does that'

@@ -8,18 +8,18 @@ import { connect, type Tx } from '../database/connect.ts'
 import { openPolicy, rulesInForce } from '../http/policy.ts'
 import type { Who } from '../http/who.ts'
 import { notBuiltPolicies } from '../identity/api/not-built.ts'
-import { policies as identity } from '../identity/api/policies.ts'
+import { policies as identity, scopes as identityScopes } from '../identity/api/policies.ts'
 import { type Facts, readFacts } from '../identity/control/facts.ts'
 import { projectsOf, reachesSystem } from '../identity/control/reach.ts'
 import type { Scope } from '../identity/control/tokens.ts'
-import { policies as image } from '../image/api/policies.ts'
+import { policies as image, scopes as imageScopes } from '../image/api/policies.ts'
 import { policies as network } from '../network/api/policies.ts'
 import { policies as placement } from '../placement/api/policies.ts'
 import { databaseOf } from '../start/cloud.ts'
 
 const services = [
-  { type: 'identity', policies: { ...identity, ...notBuiltPolicies } },
-  { type: 'image', policies: image },
+  { type: 'identity', policies: { ...identity, ...notBuiltPolicies }, scopes: identityScopes },
+  { type: 'image', policies: image, scopes: imageScopes },
   { type: 'compute', policies: compute },
   { type: 'placement', policies: placement },
   { type: 'network', policies: network },

@@ -4,7 +4,7 @@ import type { Database } from '../database/connect.ts'
 import { forbidden } from './fault.ts'
 import { originOf, remoteOf } from './origin.ts'
 import type { Policy, Target } from './policy.ts'
-import type { Call, RawQuery, Service } from './table.ts'
+import type { Call, RawQuery } from './table.ts'
 import type { Who } from './who.ts'
 
 /** What a run asked for; made empty again before each try of its transaction. */
@@ -24,18 +24,6 @@ export interface Made {
 export function must(policy: Policy, rule: string, who: Who, target: Target): void {
   if (policy.allows(rule, who, target)) return
   throw forbidden(`Policy doesn't allow ${rule} to be performed: ${policy.explain(rule, who, target)}.`, { type: 'PolicyNotAuthorized' })
-}
-
-/** Refuses tokens of a scope that the service does not serve, as oslo.policy does by its rules' scope_types; who is unscoped counts as in a project. */
-export function mustScope({ scopes }: Pick<Service, 'scopes'>, rule: string, who: Who): void {
-  const scope = who.system ? 'system' : who.domain ? 'domain' : 'project'
-  if (!scopes || scopes.includes(scope)) return
-  throw forbidden(
-    `Policy doesn't allow ${rule} to be performed: it needs a token of a ${scopes.join(' or ')}, not of ${scope === 'system' ? 'the system' : 'a domain'}.`,
-    {
-      type: 'PolicyNotAuthorized',
-    },
-  )
 }
 
 /** The target where the row names no other: the caller's own project and user, unless the path names one. */

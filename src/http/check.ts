@@ -32,19 +32,26 @@ export function credentials(who: Who): Credentials {
     user_id: who.user.id,
     user_name: who.user.name,
     user_domain_id: who.user.domain.id,
-    project_id: who.project?.id,
-    tenant_id: who.project?.id,
-    project_name: who.project?.name,
-    project_domain_id: who.project?.domain.id,
-    domain_id: who.domain?.id,
-    domain_name: who.domain?.name,
-    system_scope: who.system ? 'all' : undefined,
+    project_id: who.project?.id ?? null,
+    tenant_id: who.project?.id ?? null,
+    project_name: who.project?.name ?? null,
+    project_domain_id: who.project?.domain.id ?? null,
+    domain_id: who.domain?.id ?? null,
+    domain_name: who.domain?.name ?? null,
+    system_scope: who.system ? 'all' : null,
     // What it was called before; oslo.policy knows both.
     system: who.system ? 'all' : undefined,
     is_admin_project: true,
     roles: who.roles,
     lowerRoles: new Set(who.roles.map((role) => role.toLowerCase())),
-    token: { user: who.user, project: who.project, domain: who.domain, roles: who.roles, methods: who.methods, audit_ids: who.auditIds },
+    token: {
+      user: who.user,
+      ...(who.project && { project: who.project }),
+      ...(who.domain && { domain: who.domain }),
+      roles: who.roles,
+      methods: who.methods,
+      audit_ids: who.auditIds,
+    },
   }
   known.set(who, creds)
   return creds
@@ -121,21 +128,24 @@ function grantOne(left: string, right: string, rules: Rules): Grant {
     const wanted = fill(target)
     if (wanted === undefined) return false
     if (!isPath(left)) throw new Undecidable(`'${left}' is neither an attribute of the caller nor a literal`)
-    return matches(creds, path, wanted)
+    return matches(creds, path, wanted, right === 'None')
   }
 }
 
 /** The rule of this name, or the one named `default`, which stands in for all that are missing. */
 const named = (rule: string, rules: Rules) => rules.get(rule) ?? rules.get('default')
 
-/** A caller without the attribute never matches: an unscoped token must not own what belongs to no project. */
-function matches(value: unknown, path: string[], wanted: string): boolean {
+/**
+ * A caller who lacks the attribute matches the word `None` in a rule, but never an object that lacks it, too: an unscoped token must not
+ * own what belongs to no project. (The reference compares the texts, and its rules have to say `and not None:…`.)
+ */
+function matches(value: unknown, path: string[], wanted: string, none: boolean): boolean {
   if (value === undefined) return false
   const [key, ...rest] = path
-  if (key === undefined) return value !== null && pythonText(value) === wanted
+  if (key === undefined) return value === null ? none : pythonText(value) === wanted
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new Undecidable(`'${key}' is asked of what has no parts`)
   const part = Object.hasOwn(value, key) ? (value as Record<string, unknown>)[key] : undefined
-  return Array.isArray(part) ? part.some((item) => matches(item, rest, wanted)) : matches(part, rest, wanted)
+  return Array.isArray(part) ? part.some((item) => matches(item, rest, wanted, none)) : matches(part, rest, wanted, none)
 }
 
 /** `field:networks:router:external=True`: an attribute of the target against a value, or against a pattern after `~`. */

@@ -9,7 +9,7 @@ import type { Database, Tx } from '../database/connect.ts'
 import { accessAllowed } from './access-rules.ts'
 import { noteMade } from './audit.ts'
 import { mediaTypes, readJson } from './body.ts'
-import { type Made, makeCall, must, mustScope, ownTarget } from './call.ts'
+import { type Made, makeCall, must, ownTarget } from './call.ts'
 import { badRequest, type Fault, notFound, unauthorized } from './fault.ts'
 import { type Negotiate, negotiator, versionHeaders } from './microversion.ts'
 import { openapi } from './openapi.ts'
@@ -249,12 +249,15 @@ async function serve(
   const who = request.who ?? anonymous
   const ready = choose(group, version, request.body)
   const { row, target } = ready
-  if (row.policy !== null) mustScope(service, row.policy, who)
+  // Who is let in nowhere learns nothing of what there is.
+  if (row.policy !== null && Array.isArray(service.scopes) && !policy.fits(row.policy, who)) must(policy, row.policy, who, {})
   if (row.policy !== null && target === undefined) must(policy, row.policy, who, ownTarget(who, request.params as Record<string, string>))
   const invalid = ready.checkQuery?.(request.query, version) ?? ready.checkBody?.(request.body, version)
-  if (invalid) throw service.envelope.invalid(invalid)
-
   const made = makeCall(request, version, who, ready.checkBody ? request.body : undefined, deps.db, policy)
+  if (invalid) {
+    await refuseAnyway(ready, made, policy, deps.db.read)
+    throw service.envelope.invalid(invalid)
+  }
   const out = ready.writes
     ? await deps.db.write((tx) => perform(ready, made, policy, tx))
     : await perform(ready, made, policy, deps.db.read)
@@ -272,6 +275,19 @@ async function perform({ row, target, run }: Ready, { call, wanted }: Made, poli
     must(policy, row.policy, call.who, { ...ownTarget(call.who, call.params), ...(await target(call)) })
   }
   return run(call)
+}
+
+/** Who may not do a thing hears that, before they hear what is wrong with their body; unless policy needs that body to know. */
+async function refuseAnyway({ row, target }: Ready, { call }: Made, policy: Policy, tx: Tx): Promise<void> {
+  if (row.policy === null || typeof target !== 'function') return
+  call.tx = tx
+  let loaded: Target
+  try {
+    loaded = await target(call)
+  } catch {
+    return
+  }
+  must(policy, row.policy, call.who, { ...ownTarget(call.who, call.params), ...loaded })
 }
 
 function choose({ rows }: Group, version: string, body: unknown): Ready {

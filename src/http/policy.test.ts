@@ -35,12 +35,15 @@ test('the caller against the target', () => {
   assert.ok(!allows('project_id:%(project_id)s', member), 'a target without the key denies')
   assert.ok(!allows('project_id:%(project_id)s', unscoped, { project_id: null }), 'no project owns nothing')
   assert.ok(!allows('project_id:%(project_id)s', unscoped, { project_id: 'None' }))
+  assert.ok(allows('project_id:None and not domain_id:None', { ...unscoped, domain: member.user.domain }))
+  assert.ok(!allows('not domain_id:None', member))
   assert.ok(allows('user_id:%(target.user.id)s', member, { target: { user: { id: 'u1' } } }))
   assert.ok(allows('user_id:%(target.user.id)s', member, { 'target.user.id': 'u1' }))
   assert.ok(allows('user_id:u1', member))
   assert.ok(allows('system_scope:all', system))
   assert.ok(!allows('system_scope:all', member))
   assert.ok(allows('token.project.domain.id:default', member))
+  assert.ok(allows('token.domain.id:x or token.project.domain.id:default', member), 'what the token lacks denies by itself')
   assert.ok(allows('token.roles:reader', member))
   assert.ok(!allows('constructor.name:Object', member))
 })
@@ -68,6 +71,16 @@ test('broken and circular rules deny', () => {
   assert.ok(!allows('rule:it', admin))
   assert.ok(!allows('not rule:b', admin, {}, { b: 'rule:it' }))
   assert.ok(!allows('is_admin:True', admin, {}, { context_is_admin: 'is_admin:True' }))
+})
+
+test('a token for something else does not fit, whatever its roles', () => {
+  const scopes = (rule: string) => (rule === 'own' ? (['project'] as const) : (['project', 'system'] as const))
+  const policy = openPolicy([{ type: 'compute', policies: { own: '@', any: '@' }, scopes }]).of('compute')
+  const domain: Who = { ...unscoped, domain: member.user.domain }
+  const allowed = (who: Who) => ['own', 'any'].filter((rule) => policy.allows(rule, who, {}))
+  assert.deepEqual([member, unscoped, domain, system].map(allowed), [['own', 'any'], ['own', 'any'], [], ['any']])
+  assert.equal(policy.explain('own', system, {}), 'it needs a token of a project, not of the system')
+  assert.equal(policy.explain('any', domain, {}), 'it needs a token of a project or of the system, not of a domain')
 })
 
 test('a missing rule is what the rule named default says', () => {

@@ -15,9 +15,28 @@ export type { Target } from './check.ts'
 /** A service's rules and their default check strings, by OpenStack's own names. */
 export type PolicyDefaults = Record<string, string>
 
+/** What a token may be for; one without any scope counts as one for a project, as in oslo.policy. */
+export type Scope = 'project' | 'domain' | 'system'
+
+/**
+ * Which tokens a service's rules are for, all of them or each, whatever they say of roles (oslo.policy's scope_types: part of the program,
+ * not of the operator's file).
+ */
+export type Scopes = readonly Scope[] | ((rule: string) => readonly Scope[])
+
+/** What of a service policy wants to know. */
+export interface Governed {
+  type: string
+  policies: PolicyDefaults
+  /** Without it, every rule is for every token. */
+  scopes?: Scopes
+}
+
 /** The rules of one service. */
 export interface Policy {
   has(rule: string): boolean
+  /** Whether the rule is for tokens such as this one at all; `allows` asks it, too. */
+  fits(rule: string, who: Who): boolean
   allows(rule: string, who: Who, target: Target): boolean
   /** Says which part of the rule failed, as the end of a sentence ("it needs role:admin …"); '' if it allows. */
   explain(rule: string, who: Who, target: Target): string
@@ -50,7 +69,7 @@ interface Compiled {
  * Makes the enforcer of all services.
  * @throws Error if the policy file can't be read as YAML at the start; later, a broken file keeps the rules that hold and is logged
  */
-export function openPolicy(services: { type: string; policies: PolicyDefaults }[], options: PolicyOptions = {}): PolicyEnforcer {
+export function openPolicy(services: Governed[], options: PolicyOptions = {}): PolicyEnforcer {
   const defaults = new Map<string, PolicyDefaults>()
   for (const { type, policies } of services) defaults.set(type, { ...defaults.get(type), ...policies })
   const tables = new Map<string, Map<string, Compiled>>()
@@ -79,7 +98,7 @@ export function openPolicy(services: { type: string; policies: PolicyDefaults }[
     of(service) {
       let policy = policies.get(service)
       if (!policy) {
-        policy = policyOf(service, tables)
+        policy = policyOf(service, tables, services.find(({ type, scopes }) => type === service && scopes)?.scopes)
         policies.set(service, policy)
       }
       return policy
@@ -90,13 +109,20 @@ export function openPolicy(services: { type: string; policies: PolicyDefaults }[
   }
 }
 
-function policyOf(service: string, tables: Map<string, Map<string, Compiled>>): Policy {
+const everyScope: Scopes = ['project', 'domain', 'system']
+const scopeOf = (who: Who): Scope => (who.system ? 'system' : who.domain ? 'domain' : 'project')
+
+function policyOf(service: string, tables: Map<string, Map<string, Compiled>>, scopes = everyScope): Policy {
+  const scopesOf = (rule: string) => (typeof scopes === 'function' ? scopes(rule) : scopes)
+  const fits = (rule: string, who: Who) => scopesOf(rule).includes(scopeOf(who))
   return {
     has: (rule) => tables.get(service)?.has(rule) ?? false,
+    fits,
     allows(rule, who, target) {
       const compiled = tables.get(service)?.get(rule)
       return (
         compiled !== undefined &&
+        fits(rule, who) &&
         decided(
           () => compiled.grant(credentials(who), target),
           () => false,
@@ -106,6 +132,7 @@ function policyOf(service: string, tables: Map<string, Map<string, Compiled>>): 
     explain(rule, who, target) {
       const compiled = tables.get(service)?.get(rule)
       if (!compiled) return 'no such rule is known'
+      if (!fits(rule, who)) return `it needs a token of ${scopesOf(rule).map(describe).join(' or of ')}, not of ${describe(scopeOf(who))}`
       return decided(
         () => compiled.deny(credentials(who), target),
         (why) => `the rule can't be decided: ${why}`,
@@ -113,6 +140,8 @@ function policyOf(service: string, tables: Map<string, Map<string, Compiled>>): 
     },
   }
 }
+
+const describe = (scope: Scope) => (scope === 'system' ? 'the system' : `a ${scope}`)
 
 function decided<T>(ask: () => T, otherwise: (why: string) => T): T {
   try {
@@ -132,7 +161,7 @@ export interface RuleInForce {
 }
 
 /** Every rule of these services with the check string that holds: the policy file's where it has one, else the default. */
-export function rulesInForce(services: { type: string; policies: PolicyDefaults }[], path?: string): RuleInForce[] {
+export function rulesInForce(services: Governed[], path?: string): RuleInForce[] {
   const all = new Map(services.map(({ type, policies }) => [type, policies]))
   return services.flatMap(({ type, policies }) =>
     Object.entries({ ...policies, ...overrides(path, type, policies, all) }).map(([rule, check]) => ({

@@ -8,13 +8,13 @@ import type { Static, TSchema } from 'typebox'
 import type { Database, Tx } from '../database/connect.ts'
 import type { AuditDetails } from './audit.ts'
 import type { Envelope } from './envelope.ts'
-import type { PolicyDefaults, Target } from './policy.ts'
+import type { PolicyDefaults, Scopes, Target } from './policy.ts'
 import type { Who } from './who.ts'
 
 export { type ApiDeps, api } from './api.ts'
 export { type MountDeps, mount } from './mount.ts'
 export { at, changed, lives, since, until } from './schema.ts'
-export type { Envelope, PolicyDefaults, Target, Who }
+export type { Envelope, PolicyDefaults, Scopes, Target, Who }
 
 export type Method = 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
 
@@ -130,8 +130,8 @@ export interface Service {
   envelope: Envelope
   rows: AnyRow[]
   policies: PolicyDefaults
-  /** Whose tokens are let in at all, whatever the rules say (oslo.policy's scope_types); everyone's by default. */
-  scopes?: readonly ('project' | 'domain' | 'system')[]
+  /** Which tokens each rule is for; all, where it isn't said. */
+  scopes?: Scopes
   /** False for a service that doesn't tell clients where to get a token; true by default. */
   wwwAuthenticate?: boolean
   /** An older name of x-openstack-request-id that clients of this service read. */

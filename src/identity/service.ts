@@ -2,7 +2,7 @@
 import type { Config } from '../config.ts'
 import type { Database } from '../database/connect.ts'
 import { envelopes } from '../http/envelope.ts'
-import type { AnyRow, Call, Service, Target } from '../http/table.ts'
+import type { Service } from '../http/table.ts'
 import { accessRules } from './api/access-rules.ts'
 import { applicationCredentials } from './api/application-credentials.ts'
 import { credentials } from './api/credentials.ts'
@@ -22,7 +22,7 @@ import { groups } from './api/groups.ts'
 import { impliedRoles } from './api/implied-roles.ts'
 import { limits } from './api/limits.ts'
 import { notBuiltPolicies, notBuiltRows } from './api/not-built.ts'
-import { policies, refuseDomainScope, refuseSystemScope } from './api/policies.ts'
+import { policies, scopes } from './api/policies.ts'
 import { policyDocuments } from './api/policy-documents.ts'
 import { projectTags } from './api/project-tags.ts'
 import { createProject, projects } from './api/projects.ts'
@@ -47,7 +47,7 @@ export interface IdentityDeps {
 
 /** Two services: the API at /identity/v3 and /v3, and the list of versions at /identity and /. */
 export function identity({ db, key, config }: IdentityDeps): Service[] {
-  const shared = { type: 'identity', envelope: envelopes.identity, policies: { ...policies, ...notBuiltPolicies } }
+  const shared = { type: 'identity', envelope: envelopes.identity, policies: { ...policies, ...notBuiltPolicies }, scopes }
   const { publicUrl, trustedDashboards, tokenLifetime: lifetime } = config
   const sessions = sessionsOf(db, key)
   const rows = [
@@ -86,22 +86,7 @@ export function identity({ db, key, config }: IdentityDeps): Service[] {
     ...notBuiltRows,
   ]
   return [
-    { ...shared, prefixes: ['/identity/v3', '/v3'], rows: rows.map(guardScope) },
+    { ...shared, prefixes: ['/identity/v3', '/v3'], rows },
     { ...shared, prefixes: ['/identity', ''], rows: allVersions },
   ]
-}
-
-/** Refuses tokens of a domain where the rule is not for them, before policy is asked. Rows that load their target themselves do it themselves. */
-function guardScope(row: AnyRow): AnyRow {
-  const { policy, target } = row
-  if (policy === null || target === 'loaded') return row
-  const load = target as undefined | ((call: Call) => Promise<Target> | Target)
-  return {
-    ...row,
-    target: async (call: Call) => {
-      refuseDomainScope(call, policy)
-      refuseSystemScope(call, policy)
-      return load ? await load(call) : {}
-    },
-  }
 }

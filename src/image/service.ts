@@ -14,7 +14,7 @@ import { metadefResourceTypes } from './api/metadef-resource-types.ts'
 import { metadefSchemas } from './api/metadef-schemas.ts'
 import { metadefTags } from './api/metadef-tags.ts'
 import { missing } from './api/not-built.ts'
-import { policies } from './api/policies.ts'
+import { policies, scopes } from './api/policies.ts'
 import { schemas } from './api/schemas.ts'
 import { imageStores } from './api/stores.ts'
 import type { Stores } from './control/stores.ts'
@@ -27,7 +27,7 @@ export const image = ({ stores }: { db: Database; stores: Stores }): Service => 
   envelope: envelopes.image,
   strictSlash: true,
   policies,
-  scopes: ['project'],
+  scopes,
   rows: [
     ...info(stores),
     ...images(stores),

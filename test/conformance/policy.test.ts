@@ -1,5 +1,6 @@
 // Policy against the reference's own engine, oslo.policy: for any rules, callers and targets both must say the same. Where oslo.policy breaks
-// off with an exception (a 500 in OpenStack), ours says no.
+// off with an exception (a 500 in OpenStack), ours says no. Only one thing is meant otherwise, so it isn't asked: a caller and an object that
+// lack the same thing don't match here.
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -41,7 +42,7 @@ before(() => {
 })
 after(() => oslo.end())
 
-/** The caller as Keystone tells oslo.policy: what they lack is not there. */
+/** The caller as Keystone tells oslo.policy. */
 function plain(who: Who): object {
   const { lowerRoles: _, ...creds } = credentials(who)
   return JSON.parse(JSON.stringify(creds)) as object
@@ -58,7 +59,7 @@ function flat(target: Target, prefix = ''): Target {
 }
 const isObject = (value: unknown): value is Target => typeof value === 'object' && value !== null && !Array.isArray(value)
 
-const ids = fc.constantFrom('a', 'b', 'None', 'True')
+const ids = fc.constantFrom('a', 'b', 'True')
 const roles = ['reader', 'member', 'Manager', 'admin', 'a']
 const domain = fc.record({ id: ids, name: ids }, { noNullPrototype: true })
 const caller: fc.Arbitrary<Who> = fc
@@ -84,7 +85,7 @@ const caller: fc.Arbitrary<Who> = fc
     expiresAt: new Date(1),
   }))
 
-const leaf = fc.oneof(ids, fc.constant(null), fc.boolean(), fc.constantFrom(0, 5, -1), fc.constantFrom([], ['a'], ['a', 'b']))
+const leaf = fc.oneof(ids, fc.boolean(), fc.constantFrom(0, 5, -1), fc.constantFrom([], ['a'], ['a', 'b']))
 const names = ['project_id', 'user_id', 'domain_id', 'name', 'a']
 const within = (inner: fc.Arbitrary<unknown>) => fc.dictionary(fc.constantFrom(...names), inner, { maxKeys: 4, noNullPrototype: true })
 const target = fc
@@ -97,13 +98,22 @@ const target = fc
       },
     ),
   )
-  .map(([own, target]): Target => ({ ...own, ...(target && { target }) }))
+  .map(([own, target]): Target => ({ ...own, nothing: null, ...(target && { target }) }))
 
 const ruleNames = ['one', 'two', 'three', 'default']
 const left = fc.oneof(
   {
     weight: 6,
-    arbitrary: fc.constantFrom('user_id', 'project_id', 'domain_id', 'system_scope', 'system', 'token.project.domain.id', 'token.user.id'),
+    arbitrary: fc.constantFrom(
+      'user_id',
+      'project_id',
+      'domain_id',
+      'system_scope',
+      'system',
+      'token.project.domain.id',
+      'token.domain.id',
+      'token.user.id',
+    ),
   },
   // Literals, lists, what isn't there, what has no parts, and what Python can't read.
   {
@@ -119,7 +129,7 @@ const key = fc.oneof(
 )
 const right = fc.oneof(
   { weight: 4, arbitrary: key.map((key) => `%(${key})s`) },
-  { weight: 2, arbitrary: fc.oneof(ids, fc.constantFrom('all', '5', '-1', '1.5', '', 'a:b', "'a'", '[]')) },
+  { weight: 2, arbitrary: fc.oneof(ids, fc.constantFrom('None', 'all', '5', '-1', '1.5', '', 'a:b', "'a'", '[]')) },
   { weight: 1, arbitrary: fc.tuple(key, key).map(([one, two]) => `%(${one})s%(${two})s`) },
   {
     weight: 1,
@@ -130,7 +140,7 @@ const check = fc.oneof(
   { weight: 4, arbitrary: fc.constantFrom(...roles, 'READER', '%(name)s', '%(a)s', '%(no)s', '%', '').map((role) => `role:${role}`) },
   { weight: 3, arbitrary: fc.constantFrom(...ruleNames, 'none').map((rule) => `rule:${rule}`) },
   { weight: 6, arbitrary: fc.tuple(left, right).map(([left, right]) => `${left}:${right}`) },
-  { weight: 2, arbitrary: fc.constantFrom('@', '!') },
+  { weight: 1, arbitrary: fc.constantFrom('@', '!', 'None:%(nothing)s', "'None':%(nothing)s", 'True:%(nothing)s', "'':%(nothing)s") },
 )
 
 const sentence = fc.letrec<{ it: string }>((tie) => ({

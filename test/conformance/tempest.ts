@@ -1,10 +1,13 @@
-// Runs tempest, OpenStack's own tests of its APIs, against a cloud: its settings say what is built, its outcome is read as data.
+// Runs tempest, OpenStack's own tests of its APIs, and its plugins against a cloud: the settings say what is built, the outcome is read as
+// data. tempest itself is Debian's; the plugins, too old there, and the tempest they need are in a folder of their own (packages/python).
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import fs from 'node:fs'
 import path from 'node:path'
 import { createInterface } from 'node:readline'
 import type { Cloud } from './cloud.ts'
+
+type Settings = Record<string, Record<string, string | number | boolean>>
 
 export type Outcome = 'pass' | 'fail' | 'skip'
 
@@ -17,21 +20,25 @@ export interface Outcomes {
   reasons: Map<string, string>
 }
 
+const repository = path.join(import.meta.dirname, '../..')
+
 /** What tempest.conf says beside addresses and names. A feature is off here because it isn't built; README.md lists what is lost by that. */
-const features = {
+const features: Settings = {
   'identity-feature-enabled': {
     api_v2: false,
     api_v2_admin: false,
     api_v3: true,
     project_tags: true,
-    trust: false,
-    application_credentials: false,
-    access_rules: false,
-    domain_specific_drivers: false,
+    trust: true,
+    application_credentials: true,
+    access_rules: true,
+    domain_specific_drivers: true,
     security_compliance: false,
     external_idp: false,
-    federation: false,
+    federation: true,
   },
+  // Scopes and personas are always strict here; the plugins' tests are about them.
+  enforce_scope: { keystone: true, glance: true },
   'compute-feature-enabled': {
     disk_config: true,
     pause: true,
@@ -64,8 +71,15 @@ const features = {
   validation: { run_validation: false },
 }
 
+export interface WorkspaceOptions {
+  /** The newer tempest with the plugins for identity and image. */
+  plugins?: boolean
+  /** Beside what all runs have. */
+  settings?: Settings
+}
+
 /** Makes a workspace in `folder`: tempest.conf for this cloud, and what stestr wants. */
-export async function makeWorkspace(cloud: Cloud, folder: string): Promise<void> {
+export async function makeWorkspace(cloud: Cloud, folder: string, { plugins = false, settings: more = {} }: WorkspaceOptions = {}) {
   const token = await cloud.token(cloud.admin)
   const { extensions } = (await cloud.ask('GET', '/network/v2.0/extensions', { token })).body as { extensions: { alias: string }[] }
   const { flavors } = (await cloud.ask('GET', '/compute/v2.1/flavors', { token })).body as { flavors: { id: string; name: string }[] }
@@ -74,7 +88,7 @@ export async function makeWorkspace(cloud: Cloud, folder: string): Promise<void>
     if (!found) throw new Error(`There is no flavor ${name}`)
     return found.id
   }
-  const settings: Record<string, Record<string, string | number | boolean>> = {
+  const settings: Settings = {
     DEFAULT: { log_file: path.join(folder, 'tempest.log'), use_stderr: false, debug: false },
     oslo_concurrency: { lock_path: path.join(folder, 'lock') },
     auth: {
@@ -107,7 +121,11 @@ export async function makeWorkspace(cloud: Cloud, folder: string): Promise<void>
     network: { project_network_cidr: '10.100.0.0/16', project_network_mask_bits: 28, build_interval: 1, build_timeout: 60 },
     ...features,
   }
-  settings['network-feature-enabled']!.api_extensions = extensions.map(({ alias }) => alias).join(',')
+  settings['network-feature-enabled'] = {
+    ...features['network-feature-enabled'],
+    api_extensions: extensions.map(({ alias }) => alias).join(','),
+  }
+  for (const [section, pairs] of Object.entries(more)) settings[section] = { ...settings[section], ...pairs }
   const lines = Object.entries(settings).flatMap(([section, pairs]) => [
     `[${section}]`,
     ...Object.entries(pairs).map(([name, value]) => `${name} = ${value}`),
@@ -121,12 +139,17 @@ export async function makeWorkspace(cloud: Cloud, folder: string): Promise<void>
     path.join(folder, 'python', 'sitecustomize.py'),
     'import time\nsleep = time.sleep\ntime.sleep = lambda seconds: sleep(min(seconds, 0.2))\n',
   )
-  const tempest = whereTempestIs()
+  const env = environment(folder, plugins)
+  const tempest = whereTempestIs(env)
   fs.writeFileSync(
     path.join(folder, '.stestr.conf'),
     `[DEFAULT]\ntest_path=${path.join(tempest, 'test_discover')}\ntop_dir=${path.dirname(tempest)}\ngroup_regex=([^\\.]*\\.)*\n`,
   )
+  return { folder, env }
 }
+
+/** A folder that tempest runs in, and what it runs with. */
+export type Workspace = Awaited<ReturnType<typeof makeWorkspace>>
 
 /** tempest is a Debian package, so Debian's Python runs it, whatever other there may be. */
 export function debian(): NodeJS.ProcessEnv {
@@ -134,10 +157,22 @@ export function debian(): NodeJS.ProcessEnv {
   return { ...env, PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C.UTF-8' }
 }
 
-function whereTempestIs(): string {
+/** With the plugins, the Python of their folder comes first; it finds Debian's libraries, too. */
+function environment(folder: string, plugins: boolean): NodeJS.ProcessEnv {
+  const env = debian()
+  return {
+    ...env,
+    ...(plugins && { PATH: `${path.join(repository, 'node_modules/.python/bin')}:${env.PATH}` }),
+    PYTHONPATH: path.join(folder, 'python'),
+    TEMPEST_CONFIG_DIR: folder,
+    TEMPEST_CONFIG: 'tempest.conf',
+  }
+}
+
+function whereTempestIs(env: NodeJS.ProcessEnv): string {
   const program = 'import os, tempest; print(os.path.dirname(tempest.__file__))'
-  const { stdout, status } = spawnSync('python3', ['-c', program], { encoding: 'utf8', env: debian() })
-  if (status !== 0) throw new Error('tempest is not there: apt-get install tempest')
+  const { stdout, status } = spawnSync('python3', ['-c', program], { encoding: 'utf8', env })
+  if (status !== 0) throw new Error('tempest is not there: "./wisp test" installs it')
   return stdout.trim()
 }
 
@@ -151,15 +186,18 @@ export interface RunOptions {
 }
 
 /** Runs tests in a workspace and says how each ended. */
-export async function runTempest(folder: string, { only, pattern, concurrency = 2, hear = () => {} }: RunOptions): Promise<Outcomes> {
-  const argv = ['run', '--concurrency', String(concurrency)]
+export async function runTempest(
+  { folder, env }: Workspace,
+  { only, pattern, concurrency = 2, hear = () => {} }: RunOptions,
+): Promise<Outcomes> {
+  const argv = ['-m', 'stestr', 'run', '--concurrency', String(concurrency)]
   if (only) {
     fs.writeFileSync(path.join(folder, 'wanted.txt'), `${only.map((test) => `^${test.replaceAll('.', '\\.')}(\\[|$)`).join('\n')}\n`)
     argv.push('--include-list', path.join(folder, 'wanted.txt'))
   } else if (pattern !== undefined) argv.push(pattern)
-  const env = { ...debian(), PYTHONPATH: path.join(folder, 'python'), TEMPEST_CONFIG_DIR: folder, TEMPEST_CONFIG: 'tempest.conf' }
-  if (!fs.existsSync(path.join(folder, '.stestr'))) await once(spawn('stestr', ['init'], { cwd: folder, env, stdio: 'ignore' }), 'exit')
-  const child = spawn('stestr', argv, { cwd: folder, env, stdio: ['ignore', 'pipe', 'inherit'] })
+  if (!fs.existsSync(path.join(folder, '.stestr')))
+    await once(spawn('python3', ['-m', 'stestr', 'init'], { cwd: folder, env, stdio: 'ignore' }), 'exit')
+  const child = spawn('python3', argv, { cwd: folder, env, stdio: ['ignore', 'pipe', 'inherit'] })
   const lines: string[] = []
   for await (const line of createInterface({ input: child.stdout })) {
     lines.push(line)

@@ -47,6 +47,11 @@ function explicitId(wanted: string | undefined): string {
   return id
 }
 
+/** Where policy looks at the domain that the path names. */
+const namedDomain = async ({ tx, params }: { tx: Tx; params: Record<string, string> }) => ({
+  target: { domain: await findDomain(tx, params.domain_id ?? '') },
+})
+
 export const domains = [
   row({
     route: 'GET /domains',
@@ -112,6 +117,7 @@ export const domains = [
   row({
     route: 'PATCH /domains/:domain_id',
     policy: 'identity:update_domain',
+    target: namedDomain,
     body: wrapped('domain', partial(properties)),
     reply: 200,
     summary: 'Change a domain; while it is disabled, nobody of it can log in',
@@ -138,6 +144,7 @@ export const domains = [
   row({
     route: 'DELETE /domains/:domain_id',
     policy: 'identity:delete_domain',
+    target: namedDomain,
     reply: 204,
     summary: 'Delete a disabled domain with its users, groups, roles and projects',
     async run({ tx, params }) {

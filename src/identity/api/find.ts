@@ -1,5 +1,5 @@
-// The objects that paths name. Whoever is not allowed to see one gets the policy's 403 before anyone says whether it exists, because
-// rows ask policy with what was found, and an absent object belongs to no domain.
+// The objects that paths name. Whoever is not allowed to see one mostly gets the policy's 403 before anyone says whether it exists,
+// because rows ask policy with what was found, and an absent object belongs to no domain. Where Keystone says 404 first, so do we.
 import type { Tx } from '../../database/connect.ts'
 import { notFound } from '../../http/fault.ts'
 import type { ProjectRow } from '../control/projects.ts'

@@ -75,12 +75,12 @@ async function findGrant(kind: Kind, tx: Tx, params: Params) {
   return key
 }
 
-/** A domain's own roles stay within it (and mean nothing for the system). */
+/** A domain's own roles are for its own projects; on another domain they may be given (and mean nothing), as in Keystone. */
 async function refuseForeignRole(kind: Kind, tx: Tx, params: Params): Promise<void> {
   const { id, domain_id } = await findRole(tx, params.role_id ?? '')
-  if (domain_id === null) return
+  if (domain_id === null || kind.target === 'domain') return
   const { target_id } = keyOf(kind, params)
-  const place = kind.target === 'system' ? null : kind.target === 'domain' ? target_id : (await findProject(tx, target_id)).domain_id
+  const place = kind.target === 'system' ? null : (await findProject(tx, target_id)).domain_id
   if (place !== domain_id) throw forbidden(`Project ${target_id} must be in the same domain as the role ${id} being assigned.`)
 }
 

@@ -55,7 +55,7 @@ export const groups = (compliance: SecurityCompliance): AnyRow[] => [
   row({
     route: 'POST /groups',
     policy: 'identity:create_group',
-    target: ({ body, who }) => ({ target: { group: { domain_id: body.group.domain_id ?? homeDomain(who) } } }),
+    target: ({ body }) => ({ target: { group: body.group } }),
     body: wrapped('group', t.Object(properties, { additionalProperties: true })),
     reply: 201,
     summary: 'Create a group',
@@ -113,7 +113,7 @@ export const groups = (compliance: SecurityCompliance): AnyRow[] => [
   row({
     route: 'DELETE /groups/:group_id',
     policy: 'identity:delete_group',
-    target: theGroup,
+    target: async ({ tx, params }) => ({ target: { group: await findGroup(tx, params.group_id) } }),
     reply: 204,
     summary: 'Delete a group; its members lose what they had through it',
     async run({ tx, params }) {

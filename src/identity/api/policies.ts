@@ -1,7 +1,6 @@
 // Keystone's rules for what is built, under Keystone's names and with its newest defaults (keystone/common/policies, 2026): admins do
 // everything, readers of the system and of a domain look, managers of a domain run it, everyone looks after themselves.
-import { forbidden } from '../../http/fault.ts'
-import type { PolicyDefaults, Who } from '../../http/table.ts'
+import type { PolicyDefaults, Scopes } from '../../http/table.ts'
 
 export const admin = 'rule:admin_required'
 export const adminOrReader = `${admin} or (role:reader and system_scope:all)`
@@ -86,10 +85,10 @@ export const policies: PolicyDefaults = {
 
   ...crud('role', 'roles', adminOrReader, admin),
   'identity:get_role': `${adminOrReader} or (role:manager and rule:domain_managed_target_role)`,
-  'identity:list_roles': `${adminOrReader} or (role:manager and domain_id:%(target.domain_id)s)`,
+  'identity:list_roles': `${adminOrReader} or (role:manager and not domain_id:None)`,
   ...crud('domain_role', 'domain_roles', adminOrReader, admin),
-  ...crud('implied_role', 'implied_roles', adminOrReader, admin),
-  'identity:check_implied_role': adminOrReader,
+  ...all(adminOrReader, 'get_implied_role list_implied_roles check_implied_role'),
+  ...all(admin, 'create_implied_role delete_implied_role'),
   'identity:list_role_inference_rules': adminOrReader,
 
   'identity:check_grant': seeGrant,
@@ -155,8 +154,7 @@ export const policies: PolicyDefaults = {
   ...crud('credential', 'credentials', `${adminOrReader} or ${credentialOwner}`, `${admin} or ${credentialOwner}`),
 }
 
-// The rules that a token of a domain may use at all (oslo.policy's scope_types, part of the program and not of the rules): services,
-// endpoints, roles and the like belong to no domain, so being its admin gives no say in them.
+// Tokens of a domain are for what belongs to domains: services, endpoints, roles and the like don't, so being admin of one gives no say.
 const withinDomains = new Set(
   `get_auth_catalog get_auth_projects get_auth_domains get_auth_system check_token validate_token revoke_token
   get_domain list_domains get_security_compliance_domain_config get_role list_roles get_region list_regions
@@ -167,25 +165,17 @@ const withinDomains = new Set(
   add_user_to_group remove_user_from_group
   check_grant list_grants create_grant revoke_grant list_role_assignments list_role_assignments_for_tree
   get_credential list_credentials create_credential update_credential delete_credential ec2tokens_validate s3tokens_validate
-  get_limit_model get_limit list_limits get_registered_limit list_registered_limits`.split(/\s+/),
+  get_limit_model get_limit list_limits get_registered_limit list_registered_limits`
+    .split(/\s+/)
+    .map((rule) => `identity:${rule}`),
+)
+/** What one does for oneself within a project. */
+const withinProjects = new Set(
+  `authorize_request_token get_access_token get_access_token_role list_access_tokens list_access_token_roles delete_access_token
+  create_application_credential create_trust`
+    .split(/\s+/)
+    .map((rule) => `identity:${rule}`),
 )
 
-// Those that lend something of a project: what would a token without one lend?
-const onlyProjects = new Set(
-  `create_application_credential create_trust authorize_request_token get_access_token list_access_tokens delete_access_token
-  get_access_token_role list_access_token_roles`.split(/\s+/),
-)
-
-/** @throws Fault 403 for a token of the system where only tokens of a project will do */
-export function refuseSystemScope({ who }: { who: Who }, rule: string): void {
-  if (!who.system || !onlyProjects.has(rule.replace('identity:', ''))) return
-  throw forbidden(`You are not authorized to perform the requested action: ${rule} needs a token of a project, not of the system.`)
-}
-
-/** @throws Fault 403 for a token of a domain where only tokens of a project or of the system will do */
-export function refuseDomainScope({ who }: { who: Who }, rule: string): void {
-  if (who.domain === null || withinDomains.has(rule.replace('identity:', ''))) return
-  throw forbidden(
-    `You are not authorized to perform the requested action: ${rule} needs a token of a project or of the system, not of a domain.`,
-  )
-}
+export const scopes: Scopes = (rule) =>
+  withinProjects.has(rule) ? ['project'] : withinDomains.has(rule) ? ['project', 'domain', 'system'] : ['project', 'system']

@@ -165,7 +165,7 @@ export const createProject = (model: LimitModel) =>
   row({
     route: 'POST /projects',
     policy: 'identity:create_project',
-    target: ({ body, who }) => ({ target: { project: { ...body.project, domain_id: body.project.domain_id ?? homeDomain(who) } } }),
+    target: ({ body }) => ({ target: { project: body.project } }),
     body: wrapped('project', t.Object(properties, { additionalProperties: true })),
     reply: 201,
     summary: 'Create a project',

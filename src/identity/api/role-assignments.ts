@@ -7,7 +7,6 @@ import { type Assignment, listAssignments, type Wanted } from '../control/assign
 import { projectsBelow } from '../control/projects.ts'
 import { found, peekProject } from './find.ts'
 import { asked, askedFlag, base } from './list.ts'
-import { refuseDomainScope } from './policies.ts'
 
 interface Thing {
   id: string
@@ -29,7 +28,6 @@ export const roleAssignments = [
       const rule = subtree ? 'identity:list_role_assignments_for_tree' : 'identity:list_role_assignments'
       const projectId = asked(query, 'scope.project.id')
       const project = subtree && projectId ? await peekProject(tx, projectId) : undefined
-      refuseDomainScope(call, rule)
       call.must(rule, { target: { domain_id: subtree ? project?.domain_id : who.domain?.id } })
       if (subtree && !projectId) throw badRequest('scope.project.id must be specified if include_subtree is also specified')
 

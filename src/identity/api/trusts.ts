@@ -15,7 +15,6 @@ import { expiryOf, withMicroseconds } from './expiry.ts'
 import { name, nullable, taken, text, wrapped } from './fields.ts'
 import { findProject, findUser } from './find.ts'
 import { asked, base, collection, limitOf, matching } from './list.ts'
-import { refuseDomainScope } from './policies.ts'
 import { roleView } from './roles.ts'
 
 // keystone/trust/schema.py
@@ -129,7 +128,6 @@ export const trusts = [
       const trustor_user_id = asked(query, 'trustor_user_id')
       const trustee_user_id = asked(query, 'trustee_user_id')
       const rule = `identity:list_trusts${trustor_user_id ? '_for_trustor' : trustee_user_id ? '_for_trustee' : ''}`
-      refuseDomainScope(call, rule)
       call.must(rule, { target: { trust: { trustor_user_id, trustee_user_id } } })
       refuseApplicationCredential(who)
       const rows = await shown(tx)

@@ -139,7 +139,8 @@ export const users = (compliance: SecurityCompliance): AnyRow[] => [
   row({
     route: 'POST /users',
     policy: 'identity:create_user',
-    target: ({ body, who }) => ({ target: { user: { domain_id: body.user.domain_id ?? homeDomain(who) } } }),
+    // The domain must be named by those who are bound to one: what is left out belongs to nobody yet.
+    target: ({ body }) => ({ target: { user: body.user } }),
     body: wrapped('user', t.Object(properties, { additionalProperties: true })),
     reply: 201,
     transaction: 'own',

@@ -1,6 +1,6 @@
 // Glance's rules under Glance's names and with its newest defaults (glance/policies, 2026). What a caller may not even see is a 404 before
 // any of them is asked (find.ts). Rules of what is not built yet are here, too: who may not do it gets a 403, everyone else the 501.
-import type { PolicyDefaults } from '../../http/table.ts'
+import type { PolicyDefaults, Scopes } from '../../http/table.ts'
 
 const admin = 'rule:context_is_admin'
 const anyone = 'rule:default'
@@ -54,3 +54,6 @@ export const policies: PolicyDefaults = {
     remove_metadef_property modify_metadef_tag add_metadef_tag add_metadef_tags delete_metadef_tag delete_metadef_tags`,
   ),
 }
+
+/** Images belong to projects; who has a token of a domain or of the system has no business here. */
+export const scopes: Scopes = ['project']
