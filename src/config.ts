@@ -5,6 +5,8 @@ import { createHash } from 'node:crypto'
 import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
+import { readPlugins } from './image/control/import-plugins.ts'
+import { readRules } from './image/control/reach.ts'
 import { parseCompliance } from './security-compliance.ts'
 
 interface Setting<T> {
@@ -132,6 +134,24 @@ export const settings = {
     '',
     maybe,
     'file (JSON) that names the stores of images (docs/operate/image-stores.md); empty: image-stores.json in the data directory, if there, else one store of files',
+  ),
+  importAllow: define(
+    'WISP_IMPORT_ALLOW',
+    'public',
+    (value) => readRules(list(value)),
+    'where images may be imported from: public (the Internet, at ports 80 and 443), names, *.names, addresses or networks, each with :port or not',
+  ),
+  importDeny: define(
+    'WISP_IMPORT_DENY',
+    '',
+    (value) => readRules(list(value)),
+    'where images may not be imported from, whatever is allowed',
+  ),
+  importPlugins: define(
+    'WISP_IMPORT_PLUGINS',
+    '',
+    (value) => readPlugins(list(value)),
+    'what is done to images that are imported: decompress, convert:raw (or qcow2, vmdk), inject:name=value (a property)',
   ),
   hostName: define('WISP_HOST_NAME', os.hostname(), text, 'name of this machine as a compute host; must not change afterwards'),
   controllers: define(

@@ -21,6 +21,7 @@ import { authenticator } from './identity/control/authenticate.ts'
 import * as identityWork from './identity/control/work.ts'
 import { identity } from './identity/service.ts'
 import { registerImageDownload } from './image/control/download.ts'
+import { importWork } from './image/control/import-work.ts'
 import { openStores } from './image/control/stores.ts'
 import * as imageWork from './image/control/work.ts'
 import { image } from './image/service.ts'
@@ -61,7 +62,7 @@ export async function startController(config: Config): Promise<Controller> {
   const stores = openStores(config)
   const services = [
     identity({ db, key, config }),
-    image({ db, stores }),
+    image({ db, config, key, stores }),
     compute(),
     computeVersions(),
     placement({ db, config }),
@@ -89,9 +90,24 @@ export async function startController(config: Config): Promise<Controller> {
 
   await app.listen({ host: config.listen, port: config.port })
   const local = await listenLocally(app, controllerSocket(config.home))
+  const imports = importWork({
+    db,
+    config,
+    key,
+    stores,
+    reach: { allow: config.importAllow, deny: config.importDeny },
+    plugins: config.importPlugins,
+    log,
+  })
   const engine = startEngine(
     db,
-    { ...identityWork.handlers(key), ...networkWork.handlers, ...imageWork.handlers(stores), ...computeWork.handlers },
+    {
+      ...identityWork.handlers(key),
+      ...networkWork.handlers,
+      ...imageWork.handlers(stores),
+      ...imports.handlers,
+      ...computeWork.handlers,
+    },
     log,
   )
   await db.write((tx) => identityWork.bootstrap(tx, config.limitModel))
@@ -105,6 +121,7 @@ export async function startController(config: Config): Promise<Controller> {
       local.closeAllConnections()
       await app.close()
       await engine.stop()
+      await imports.stop()
       await leaveHints()
       policy.close()
       audit?.close()

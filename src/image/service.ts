@@ -5,6 +5,7 @@ import type { Service } from '../http/table.ts'
 import { imageData } from './api/image-data.ts'
 import { imageUpdate } from './api/image-update.ts'
 import { images } from './api/images.ts'
+import { type ImportConfig, imageImport } from './api/import.ts'
 import { info } from './api/info.ts'
 import { members } from './api/members.ts'
 import { metadefNamespaces } from './api/metadef-namespaces.ts'
@@ -17,11 +18,21 @@ import { missing } from './api/not-built.ts'
 import { policies, scopes } from './api/policies.ts'
 import { schemas } from './api/schemas.ts'
 import { imageStores } from './api/stores.ts'
+import { tasks } from './api/tasks.ts'
 import type { Stores } from './control/stores.ts'
 
 const metadefs = [...metadefNamespaces, ...metadefResourceTypes, ...metadefProperties, ...metadefObjects, ...metadefTags, ...metadefSchemas]
 
-export const image = ({ stores }: { db: Database; stores: Stores }): Service => ({
+interface Wants {
+  db: Database
+  /** Where imports may come from, and where their data waits. */
+  config: ImportConfig
+  /** Seals what imports need to be let in elsewhere. */
+  key: Buffer
+  stores: Stores
+}
+
+export const image = ({ config, key, stores }: Wants): Service => ({
   type: 'image',
   prefixes: ['/image'],
   envelope: envelopes.image,
@@ -34,6 +45,8 @@ export const image = ({ stores }: { db: Database; stores: Stores }): Service => 
     ...imageUpdate(stores),
     ...imageData(stores),
     ...imageStores(stores),
+    ...imageImport(config, key, stores),
+    ...tasks(config, key, stores),
     ...members,
     ...schemas,
     ...metadefs,

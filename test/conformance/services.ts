@@ -19,10 +19,11 @@ export function allServices(): Service[] {
   const home = fs.mkdtempSync(path.join(os.tmpdir(), 'wisp-tables-'))
   const db = fakeDatabase()
   const config = loadConfig({ WISP_HOME: home })
+  const key = Buffer.alloc(32)
   try {
     return [
-      identity({ db, key: Buffer.alloc(32), config }),
-      image({ db, stores: openStores(config) }),
+      identity({ db, key, config }),
+      image({ db, config, key, stores: openStores(config) }),
       compute(),
       computeVersions(),
       placement({ db, config }),

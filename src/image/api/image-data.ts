@@ -20,21 +20,12 @@ export const imageData = (stores: Stores) => [
     transaction: 'own',
     reply: 204,
     summary: 'Upload the data of an image',
-    async run(call) {
-      const { db, headers, input, params } = call
-      try {
-        if (headers['content-type']?.split(';', 1)[0]?.trim().toLowerCase() !== 'application/octet-stream') {
-          throw unsupportedMediaType('The data of an image is uploaded as application/octet-stream.')
-        }
-        const expected = announced(headers)
-        const store = storeNamed(stores, headers['x-image-meta-store'])
-        const image = await findImage(call, params.image_id, 'upload_image')
-        await uploadImage(db, stores, image.id, input, { expected, store })
-      } catch (error) {
-        await readOn(input)
-        throw error
-      }
-    },
+    run: (call) =>
+      takeStream(call, async (expected) => {
+        const store = storeNamed(stores, call.headers['x-image-meta-store'])
+        const image = await findImage(call, call.params.image_id, 'upload_image')
+        await uploadImage(call.db, stores, image.id, call.input, { expected, store })
+      }),
   }),
   row({
     route: 'GET /v2/images/:image_id/file',
@@ -56,6 +47,22 @@ export const imageData = (stores: Stores) => [
     },
   }),
 ]
+
+/** Gives what a client sends to `take`, which hears its size in bytes where the client told it beforehand. */
+export async function takeStream(
+  { headers, input }: Pick<Call, 'headers' | 'input'>,
+  take: (expected?: number) => Promise<void>,
+): Promise<void> {
+  try {
+    if (headers['content-type']?.split(';', 1)[0]?.trim().toLowerCase() !== 'application/octet-stream') {
+      throw unsupportedMediaType('The data of an image is sent as application/octet-stream.')
+    }
+    await take(announced(headers))
+  } catch (error) {
+    await readOn(input)
+    throw error
+  }
+}
 
 function announced(headers: Call['headers']): number | undefined {
   const text = headers['x-openstack-image-size'] ?? headers['content-length']

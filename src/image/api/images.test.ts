@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import { loadConfig } from '../../config.ts'
 import { checkRows } from '../../http/coverage.ts'
 import { openStores } from '../control/stores.ts'
 import { image } from '../service.ts'
@@ -10,7 +11,8 @@ const names = (body: Record<string, unknown>) => (body.images as { name: string 
 
 describe('images', () => {
   it('have a table without gaps', () => {
-    assert.deepEqual(checkRows([image({ db: undefined as never, stores: openStores({ home: '/', maxImageSize: 1 }) })]), [])
+    const config = loadConfig({})
+    assert.deepEqual(checkRows([image({ db: undefined as never, config, key: Buffer.alloc(32), stores: openStores(config) })]), [])
   })
 
   it('are created, shown, changed and deleted', async (context) => {
@@ -263,7 +265,7 @@ describe('images', () => {
       { id: 'file', description: "Files in the cloud's data directory", default: 'true' },
     ])
     assert.equal((await api('GET', '/info/stores/detail')).status, 403)
-    assert.equal((await api('GET', '/tasks')).status, 403)
-    assert.equal((await api('GET', '/tasks', { who: admin })).status, 501)
+    assert.equal((await api('GET', '/cache')).status, 403)
+    assert.equal((await api('GET', '/cache', { who: admin })).status, 501)
   })
 })

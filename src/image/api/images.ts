@@ -6,6 +6,7 @@ import { badRequest, conflict, forbidden } from '../../http/fault.ts'
 import { glanceLinks, glancePage, listPage } from '../../http/page.ts'
 import { type Call, row } from '../../http/table.ts'
 import { hintChanged } from '../../work/hint.ts'
+import { forgetImports, methods } from '../control/import-task.ts'
 import { deleteImage } from '../control/locations.ts'
 import { withinQuota } from '../control/quota.ts'
 import type { Stores } from '../control/stores.ts'
@@ -107,6 +108,7 @@ export const images = (stores: Stores) => [
       await withinQuota(tx, owner, 'image_count_total')
       hintChanged(tx, 'image', id, owner)
       header('location', `${url.origin}/image/v2/images/${id}`)
+      header('openstack-image-import-methods', methods.join(','))
       header('openstack-image-store-ids', stores.all.map((store) => store.id).join(','))
       return imageView(stores, image)
     },
@@ -120,17 +122,6 @@ export const images = (stores: Stores) => [
     run: async (call) => imageView(stores, await findImage(call, call.params.image_id, 'get_image')),
   }),
   row({
-    route: 'GET /v2/images/:image_id/tasks',
-    policy: 'get_image',
-    target: 'loaded',
-    reply: 200,
-    summary: 'List the tasks of an image; there are none, since uploads need none',
-    async run(call) {
-      await findImage(call, call.params.image_id, 'get_image')
-      return { tasks: [] }
-    },
-  }),
-  row({
     route: 'DELETE /v2/images/:image_id',
     policy: 'delete_image',
     target: 'loaded',
@@ -141,6 +132,7 @@ export const images = (stores: Stores) => [
       const image = await findImage(call, params.image_id, 'delete_image', 'lock')
       if (image.protected) throw forbidden(`Image ${image.id} is protected and cannot be deleted.`)
       await deleteImage(tx, image)
+      await forgetImports(tx, image.id)
       hintChanged(tx, 'image', image.id, image.owner)
     },
   }),

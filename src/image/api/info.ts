@@ -1,10 +1,10 @@
 // What this image service is: its versions, its stores, how images get in.
 import { row } from '../../http/table.ts'
+import { methods } from '../control/import-task.ts'
 import { usageOf } from '../control/quota.ts'
 import type { Stores } from '../control/stores.ts'
 import type { ImageStore } from '../store/store.ts'
 
-// What each minor version of v2 added is there up to 2.15, but for import, tasks and metadata definitions.
 const versions = ['2.15', '2.13', '2.12', '2.11', '2.10', '2.9', '2.8', '2.7', '2.6', '2.5', '2.4', '2.3', '2.2', '2.1', '2.0']
 
 const versionDocument = (origin: string) => ({
@@ -33,8 +33,8 @@ export const info = (stores: Stores) => [
     route: 'GET /v2/info/import',
     policy: 'default',
     reply: 200,
-    summary: 'List the methods of import; there are none, images are uploaded',
-    run: () => ({ 'import-methods': { description: 'Import methods available.', type: 'array', value: [] } }),
+    summary: 'List the methods of import',
+    run: () => ({ 'import-methods': { description: 'Import methods available.', type: 'array', value: methods } }),
   }),
   row({
     route: 'GET /v2/info/stores',

@@ -9,7 +9,6 @@ const absent = (what: string, missing: Missing[]): AnyRow[] =>
     row({
       route: route.replace(' ', ' /v2') as Route,
       policy,
-      ...(route.startsWith('PUT') && route.endsWith('/stage') ? { input: 'stream', transaction: 'own' } : {}),
       reply: 501,
       summary: `${what}: not available in this version`,
       run: () => {
@@ -19,20 +18,9 @@ const absent = (what: string, missing: Missing[]): AnyRow[] =>
   )
 
 export const missing: AnyRow[] = [
-  ...absent('Image import', [
-    ['PUT /images/:image_id/stage', 'modify_image'],
-    ['POST /images/:image_id/import', 'modify_image'],
-  ]),
   ...absent('Locations of images in other stores', [
     ['GET /images/:image_id/locations', 'fetch_image_location'],
     ['POST /images/:image_id/locations', 'add_image_location'],
-  ]),
-  ...absent('Image tasks', [
-    ['GET /tasks', 'tasks_api_access'],
-    ['POST /tasks', 'tasks_api_access'],
-    ['GET /tasks/:task_id', 'tasks_api_access'],
-    ['GET /schemas/task', 'default'],
-    ['GET /schemas/tasks', 'default'],
   ]),
   ...absent('The cache of the image service', [
     ['GET /cache', 'cache_list'],

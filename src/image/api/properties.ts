@@ -3,9 +3,8 @@ import { type TSchema, Type as t } from 'typebox'
 import { envelopes } from '../../http/envelope.ts'
 import { badRequest, forbidden, tooLarge } from '../../http/fault.ts'
 import { validator } from '../../http/validate.ts'
+import { containerFormats, diskFormats } from '../control/formats.ts'
 
-export const diskFormats = ['ami', 'ari', 'aki', 'vhd', 'vhdx', 'vmdk', 'raw', 'qcow2', 'vdi', 'iso', 'ploop']
-export const containerFormats = ['ami', 'ari', 'aki', 'bare', 'ovf', 'ova', 'docker', 'compressed']
 export const visibilities = ['community', 'public', 'private', 'shared'] as const
 /** Glance's image_property_quota, image_tag_quota and image_member_quota. */
 export const most = 128

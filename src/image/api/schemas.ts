@@ -1,6 +1,7 @@
 // Images and members described as JSON schemas: clients build their forms and checks from these.
 import { row } from '../../http/table.ts'
-import { containerFormats, diskFormats, visibilities } from './properties.ts'
+import { containerFormats, diskFormats } from '../control/formats.ts'
+import { visibilities } from './properties.ts'
 
 const uuid = '^([0-9a-fA-F]){8}-([0-9a-fA-F]){4}-([0-9a-fA-F]){4}-([0-9a-fA-F]){4}-([0-9a-fA-F]){12}$'
 const text = (description: string, more: object = {}) => ({ type: 'string', description, ...more })
@@ -74,6 +75,31 @@ const member = {
   },
 }
 
+const either = (type: string, description: string) => ({ type: ['null', type], description })
+const taskStub = {
+  id: text('An identifier for the task', { pattern: uuid }),
+  type: text('The type of task represented by this content', { enum: ['import', 'api_image_import', 'location_import'] }),
+  status: text('The current status of this task', { enum: ['pending', 'processing', 'success', 'failure'] }),
+  owner: text('An identifier for the owner of this task'),
+  expires_at: either('string', 'Datetime when this resource would be subject to removal'),
+  created_at: text('Datetime when this resource was created'),
+  updated_at: text('Datetime when this resource was updated'),
+  self: { readOnly: true, type: 'string' },
+  schema: { readOnly: true, type: 'string' },
+}
+const task = {
+  name: 'task',
+  properties: {
+    ...taskStub,
+    input: either('object', 'The parameters required by task, JSON blob'),
+    result: either('object', 'The result of current task, JSON blob'),
+    message: text('Human-readable informative message only included when appropriate (usually on failure)'),
+    image_id: text('Image associated with the task'),
+    request_id: text('Human-readable informative request-id'),
+    user_id: text('User associated with the task'),
+  },
+}
+
 const collection = (name: string, item: object, links: object[]) => ({
   name,
   properties: {
@@ -89,6 +115,8 @@ const documents = {
   images: collection('images', image, [{ rel: 'first', href: '{first}' }, { rel: 'next', href: '{next}' }, describedBy]),
   member,
   members: collection('members', member, [describedBy]),
+  task,
+  tasks: collection('tasks', { name: 'task', properties: taskStub }, [describedBy]),
 }
 
 export const schemas = Object.entries(documents).map(([name, document]) =>

@@ -3,6 +3,7 @@ import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import type { TestContext } from 'node:test'
+import { loadConfig } from '../../config.ts'
 import { testDatabase } from '../../database/testing.ts'
 import type { Method } from '../../http/table.ts'
 import { type AskOptions, fakeApi, member } from '../../http/testing.ts'
@@ -25,11 +26,13 @@ export const admin = caller('admins', 'admin', 'manager', 'member', 'reader')
 export type Answer = Record<string, unknown>
 
 /** `ask` answers with the parsed body; both the database and the folder go when the test ends. */
-export async function imageApi(context: TestContext, maxImageSize = 1) {
+export async function imageApi(context: TestContext, maxImageSize = 1, settings: NodeJS.ProcessEnv = {}) {
   const home = fs.mkdtempSync(path.join(os.tmpdir(), 'wisp-image-'))
-  const stores = openStores({ home, maxImageSize })
+  const config = { ...loadConfig({ WISP_HOME: home, ...settings }), maxImageSize }
+  const stores = openStores(config)
+  const key = Buffer.alloc(32, 7)
   const { db, drop } = await testDatabase()
-  const { app, ask } = fakeApi(context, [image({ db, stores })], { db })
+  const { app, ask } = fakeApi(context, [image({ db, config, key, stores })], { db })
   context.after(async () => {
     await app.close()
     await drop()
@@ -52,5 +55,5 @@ export async function imageApi(context: TestContext, maxImageSize = 1) {
   const put = (id: string, data: Buffer, who = owner) =>
     api('PUT', `/images/${id}/file`, { payload: data, headers: { 'content-type': 'application/octet-stream' }, who })
   const files = () => (fs.existsSync(path.join(home, 'images')) ? fs.readdirSync(path.join(home, 'images')) : [])
-  return { api, app, home, stores, create, db, files, put }
+  return { api, app, config, home, stores, create, db, files, key, put }
 }

@@ -2,6 +2,9 @@
 // external data files, extents) and what is declared as something that it is not; hosts trust `disk_format` after this.
 import { badRequest } from '../../http/fault.ts'
 
+export const diskFormats = ['ami', 'ari', 'aki', 'vhd', 'vhdx', 'vmdk', 'raw', 'qcow2', 'vdi', 'iso', 'ploop']
+export const containerFormats = ['ami', 'ari', 'aki', 'bare', 'ovf', 'ova', 'docker', 'compressed']
+
 /** How much of the beginning is needed to know: the signature of an ISO lies after 32 KiB. */
 export const HEAD = 64 * 1024
 
