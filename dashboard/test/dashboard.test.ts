@@ -196,6 +196,35 @@ test('an image is uploaded, seen and deleted', async () => {
   assert.equal(image?.disk_format, 'qcow2')
 })
 
+test('an image is fetched from the web by the cloud; one that it cannot reach says why', async () => {
+  await steps.logIn(page, demo())
+  const importFrom = async (name: string, address: string) => {
+    await page.goto(`${mock.url}/dashboard/images`)
+    await page.getByRole('button', { name: 'Create image' }).click()
+    const dialog = page.getByRole('dialog')
+    await dialog.getByRole('radio', { name: 'An address on the web' }).check()
+    await dialog.getByRole('textbox', { name: 'Address' }).fill(address)
+    await dialog.locator('#image-name').fill(name)
+    await dialog.getByRole('button', { name: 'Import image' }).click()
+    await page.getByRole('heading', { name, level: 1 }).waitFor()
+  }
+  await importFrom('fetched', 'https://images.example/debian.qcow2')
+  await page.locator('.wisp-title-line').getByText('Ready').waitFor()
+  assert.equal([...mock.cloud.images.values()].find(({ name }) => name === 'fetched')?.disk_format, 'qcow2')
+  await importFrom('lost', 'https://nowhere.example/debian.raw')
+  const problem = page.getByRole('alert')
+  await problem.getByText('could not be reached').waitFor()
+  await problem.getByText('Check that the address is right').waitFor()
+  assert.deepEqual(errors, [])
+})
+
+test('what a cloud does not offer is said, and not shown as a fault', async () => {
+  await steps.logIn(page, demo())
+  await page.getByRole('link', { name: 'Application credentials', exact: true }).click()
+  await page.getByText('This cloud does not offer this yet').waitFor()
+  assert.equal(await page.getByRole('alert').count(), 0)
+})
+
 test('a network with a subnet and a security group with a rule', async () => {
   await steps.logIn(page, demo())
   await page.getByRole('link', { name: 'Networks', exact: true }).click()

@@ -64,7 +64,7 @@ export function GrantRole({ target, actor, close }: GrantRoleProps) {
       submit={() => give.mutate()}
       close={close}
     >
-      <div className="wisp-inline wisp-inline-top">
+      <div className="wisp-pair">
         <Field label={actor === undefined ? t.roles.toWhat : t.roles.onWhat} id="grant-kind">
           <FormSelect
             id="grant-kind"

@@ -64,7 +64,7 @@ export function LimitEdit({ of, own = false, projectId, services, close }: Limit
     >
       {fresh ? (
         <>
-          <div className="wisp-inline wisp-inline-top">
+          <div className="wisp-pair">
             <Field label={t.limits.service} id="limit-service" required>
               <FormSelect id="limit-service" value={service} onChange={(_event, value) => setService(value)}>
                 <FormSelectOption value="" label={t.choose} isPlaceholder />

@@ -56,13 +56,13 @@ export function ProjectEdit({ project, parent, close, done }: ProjectEditProps) 
         <TextInput id="project-description" value={description} onChange={(_event, value) => setDescription(value)} />
       </Field>
       {fresh && (
-        <div className="wisp-inline wisp-inline-top">
+        <div className="wisp-pair">
           <Field label={t.domains.one} id="project-domain">
             <DomainChoice id="project-domain" value={domain} change={setDomain} />
           </Field>
           <Field label={t.projects.parent} id="project-parent" help={t.projects.parentHelp}>
             <Pick
-              key={`${domain} ${projects.isSuccess}`}
+              key={domain}
               id="project-parent"
               among={(projects.data ?? []).filter(({ domain_id }) => domain_id === domain)}
               initial={parent?.id}

@@ -73,7 +73,7 @@ export function UserEdit({ user, close, done }: { user?: User; close: () => void
       submit={() => save.mutate()}
       close={close}
     >
-      <div className="wisp-inline wisp-inline-top">
+      <div className="wisp-pair">
         <Field label={t.name} id="user-name" required>
           <TextInput id="user-name" autoFocus autoComplete="off" value={name} onChange={(_event, value) => setName(value)} />
         </Field>
@@ -101,10 +101,9 @@ export function UserEdit({ user, close, done }: { user?: User; close: () => void
       <Field label={t.description} id="user-description">
         <TextInput id="user-description" value={description} onChange={(_event, value) => setDescription(value)} />
       </Field>
-      <div className="wisp-inline wisp-inline-top">
+      <div className="wisp-pair">
         <Field label={t.users.defaultProject} id="user-project" help={fresh ? t.users.firstProjectHelp : t.users.defaultProjectHelp}>
           <Pick
-            key={String(projects.isSuccess)}
             id="user-project"
             among={(projects.data ?? []).map(({ id, name: title, domain_id }) => ({ id, name: title, of: domainName(domain_id) }))}
             initial={user?.default_project_id ?? undefined}

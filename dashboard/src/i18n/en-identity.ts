@@ -114,7 +114,7 @@ export const roles = {
   confirmRevoke: 'Take this role away?',
   confirmRevokeLine: 'It takes effect at once, also for those who are logged in.',
   holdsFor: 'Holds for',
-  itself: 'This itself',
+  itself: 'Here',
   projectsBelow: 'Projects below',
   inherited: 'For the projects below it',
   inheritedHelp: 'Instead of for the place itself: for all projects in it, now and later',

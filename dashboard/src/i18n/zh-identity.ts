@@ -110,7 +110,7 @@ export const roles: Dictionary['roles'] = {
   confirmRevoke: '收回此角色？',
   confirmRevokeLine: '立即生效，已登录的人也不例外。',
   holdsFor: '适用于',
-  itself: '其本身',
+  itself: '此处',
   projectsBelow: '其下的项目',
   inherited: '适用于其下的项目',
   inheritedHelp: '不是对其本身，而是对其中现在和以后的所有项目',

@@ -10,6 +10,9 @@ import { NameFilter } from './name-filter.tsx'
 import { Panel, Waiting } from './pieces.tsx'
 import { Problem } from './problem.tsx'
 
+/** What is shown first, because most images say it: which operating system they carry. */
+const usual = 'OS::OperatingSystem'
+
 type DefinitionsProps = {
   /** The properties that the image has already. */
   used: Record<string, string>
@@ -23,7 +26,8 @@ export function Definitions({ used, add, know }: DefinitionsProps) {
   const namespaces = useQuery(namespacesQuery)
   const [chosen, setChosen] = useState<string>()
   const [wanted, setWanted] = useState('')
-  const namespace = chosen ?? namespaces.data?.[0]?.namespace
+  const first = namespaces.data?.find((each) => each.namespace === usual) ?? namespaces.data?.[0]
+  const namespace = chosen ?? first?.namespace
   const defined = useQuery({ ...definedPropertiesQuery(namespace ?? ''), enabled: namespace !== undefined })
   // biome-ignore lint/correctness/useExhaustiveDependencies: `know` is another function at every render of the page
   useEffect(() => {

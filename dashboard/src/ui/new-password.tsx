@@ -15,7 +15,7 @@ export function NewPassword({ id, change }: { id: string; change: (password: str
   const tell = (one: string, other: string) => change(one !== '' && one === other ? one : undefined)
   const type = shown ? 'text' : 'password'
   return (
-    <div className="wisp-inline wisp-inline-top">
+    <div className="wisp-pair">
       <Field label={t.users.password} id={id} required>
         <InputGroup>
           <InputGroupItem isFill>

@@ -31,7 +31,8 @@ type PickProps = {
 
 export function Pick({ id, among, change, placeholder, initial, free = false }: PickProps) {
   const first = among.find((one) => one.id === initial)
-  const [text, setText] = useState(first === undefined ? '' : labelOf(first))
+  const [typed, setTyped] = useState<string>()
+  const text = typed ?? (first === undefined ? '' : labelOf(first))
   const wanted = text.trim().toLowerCase()
   const offered = among.filter((one) => labelOf(one).toLowerCase().includes(wanted)).slice(0, most)
   return (
@@ -44,7 +45,7 @@ export function Pick({ id, among, change, placeholder, initial, free = false }: 
         placeholder={placeholder}
         validated={!free && text !== '' && meant(among, text) === undefined && offered.length === 0 ? 'error' : 'default'}
         onChange={(_event, next) => {
-          setText(next)
+          setTyped(next)
           change(meant(among, next) ?? (free && next.trim() !== '' ? next.trim() : undefined))
         }}
       />

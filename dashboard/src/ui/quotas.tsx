@@ -19,7 +19,7 @@ const plain = (count: number) => String(count)
 const mebibytesOf = (mib: number) => bytes(mib * 1024 * 1024)
 
 /** How the amounts of a resource are written. */
-const units: Record<string, (count: number) => string> = {
+export const units: Record<string, (count: number) => string> = {
   ram: mebibytes,
   image_size_total: mebibytesOf,
   image_stage_total: mebibytesOf,

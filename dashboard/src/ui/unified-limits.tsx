@@ -1,4 +1,4 @@
-// Identity's limits: what is registered for every project, and what this one has instead. The bar is the project's limit against the registered one.
+// Identity's limits: what is registered for every project, and what this one has instead; with a bar where the service says how much is used.
 import { Button } from '@patternfly/react-core'
 import { useQuery } from '@tanstack/react-query'
 import { useState } from 'react'
@@ -6,6 +6,7 @@ import { roleCan } from '../api/can.ts'
 import { projectLimitsQuery, registeredLimitsQuery, servicesQuery } from '../api/identity-queries.ts'
 import { keys } from '../api/keys.ts'
 import { deleteProjectLimit, deleteRegisteredLimit, type EffectiveLimit, effectiveLimits } from '../api/limits.ts'
+import { imageUsageQuery } from '../api/queries.ts'
 import { queryClient } from '../api/query-client.ts'
 import { isAdmin, useSession } from '../api/session.ts'
 import { LimitEdit } from '../forms/limit-edit.tsx'
@@ -13,6 +14,8 @@ import { useText } from '../i18n/index.ts'
 import { Collection } from './collection.tsx'
 import { Confirm } from './confirm.tsx'
 import { List } from './list.tsx'
+import { QuotaBar } from './pieces.tsx'
+import { units } from './quotas.tsx'
 
 type Dialog = { kind: 'register' } | { kind: 'registered' | 'own' | 'delete' | 'forget'; of: EffectiveLimit }
 
@@ -21,6 +24,7 @@ export function UnifiedLimits({ projectId }: { projectId: string }) {
   const session = useSession()
   const registered = useQuery(registeredLimitsQuery)
   const own = useQuery({ ...projectLimitsQuery(projectId), enabled: registered.isSuccess })
+  const usage = useQuery({ ...imageUsageQuery, enabled: projectId === session.project.id })
   const services = useQuery({ ...servicesQuery, enabled: isAdmin(session) })
   const [open, setOpen] = useState<Dialog>()
   const close = () => setOpen(undefined)
@@ -66,9 +70,10 @@ export function UnifiedLimits({ projectId }: { projectId: string }) {
             { title: t.limits.own, cell: ({ own: mine }) => (mine === undefined ? '—' : show(mine.resource_limit)) },
             {
               title: t.limits.holds,
-              cell: ({ limit, registered: one }) => (
-                <LimitBar name={one.resource_name} limit={limit} of={Math.max(limit, one.default_limit)} text={show(limit)} />
-              ),
+              cell: ({ limit, registered: { resource_name: name } }) => {
+                const used = usage.data?.[name]?.usage
+                return used === undefined ? show(limit) : <QuotaBar name={name} used={used} limit={limit} show={units[name] ?? String} />
+              },
             },
           ]}
           {...(isAdmin(session)
@@ -101,22 +106,6 @@ export function UnifiedLimits({ projectId }: { projectId: string }) {
           close={close}
         />
       )}
-    </div>
-  )
-}
-
-/** How far a limit goes on the scale of the larger of the two. */
-function LimitBar({ name, limit, of, text }: { name: string; limit: number; of: number; text: string }) {
-  const share = limit < 0 || of <= 0 ? 100 : (limit / of) * 100
-  return (
-    <div className="wisp-quota">
-      <div className="wisp-quota-text">
-        <span>{name}</span>
-        <span>{text}</span>
-      </div>
-      <div className="wisp-quota-bar" aria-hidden="true">
-        <span style={{ width: `${share}%` }} />
-      </div>
     </div>
   )
 }

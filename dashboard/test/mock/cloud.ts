@@ -108,6 +108,7 @@ export function createCloud(options: { delay?: number } = {}) {
     servers: new Map<string, ServerRow>(),
     actions: [] as ActionRow[],
     images: new Map<string, Row>([[image.id, image]]),
+    tasks: [] as Row[],
     flavors: [
       flavor('1', 'm1.nano', 1, 128, 1),
       flavor('2', 'm1.tiny', 1, 512, 5),

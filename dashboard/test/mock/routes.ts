@@ -152,6 +152,24 @@ function limits(call: Call): Answer {
   })
 }
 
+/** Fetches nothing, but takes its time; an address at nowhere.example can't be reached. */
+function importImage({ cloud, params, body }: Call): Answer {
+  const image = cloud.images.get(params[0] ?? '')
+  if (image === undefined) return { status: 404, body: 'no such image' }
+  const { uri } = body.method as { uri: string }
+  const task: Row = { id: randomUUID(), image_id: image.id, type: 'api_image_import', status: 'processing', message: '', created_at: now() }
+  cloud.tasks.unshift(task)
+  image.status = 'importing'
+  cloud.changed('image', image.id)
+  cloud.later(cloud.delay, () => {
+    const reached = !uri.includes('nowhere.example')
+    Object.assign(image, reached ? { status: 'active', size: 1_048_576 } : { status: 'queued' })
+    Object.assign(task, reached ? { status: 'success' } : { status: 'failure', message: `${uri} could not be reached` })
+    cloud.changed('image', image.id)
+  })
+  return { status: 202 }
+}
+
 const groupView = (cloud: Cloud, group: Row) => ({
   ...group,
   security_group_rules: [...cloud.rules.values()].filter(({ security_group_id }) => security_group_id === group.id),
@@ -269,6 +287,10 @@ export function routesOf(cloud: Cloud): Record<string, (call: Call) => Answer> {
       return ok(image, 201)
     },
     'DELETE /image/v2/images/*': deleteRow(cloud.images, 'image'),
+    'GET /image/v2/info/import': () => ok({ 'import-methods': { value: ['glance-direct', 'web-download'] } }),
+    'GET /image/v2/info/stores': () => ok({ stores: [{ id: 'file', default: 'true' }] }),
+    'POST /image/v2/images/*/import': importImage,
+    'GET /image/v2/images/*/tasks': ({ params }) => ok({ tasks: cloud.tasks.filter(({ image_id }) => image_id === params[0]) }),
     'GET /network/v2.0/networks': ({ query }) => ok({ networks: matching(cloud.networks, query) }),
     'GET /network/v2.0/networks/*': ({ params }) => {
       const network = cloud.networks.get(params[0] ?? '')
