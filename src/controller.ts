@@ -102,7 +102,7 @@ export async function startController(config: Config): Promise<Controller> {
   const engine = startEngine(
     db,
     {
-      ...identityWork.handlers(key),
+      ...identityWork.handlers(db, key),
       ...networkWork.handlers,
       ...imageWork.handlers(stores),
       ...imports.handlers,

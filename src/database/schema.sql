@@ -422,6 +422,16 @@ create table identity."limit" (
 create index limit_project on identity."limit" (project_id);
 create index limit_domain on identity."limit" (domain_id);
 
+-- Users and groups that come from a domain's directory (LDAP), and as what they are known here. public_id is made of the other three, so that
+-- it is the same in every cloud that has this directory under this domain's id.
+create table identity.id_mapping (
+  public_id   text primary key,
+  domain_id   text not null references identity.project on delete cascade,
+  entity_type text not null check (entity_type in ('user', 'group')),
+  local_id    text not null,
+  unique (domain_id, entity_type, local_id)
+);
+
 -- How much each project has of what services count, raised and lowered in the transactions that make and delete things: no count to repair,
 -- and a check costs the same with ten things and ten thousand. Whoever changes a row holds its lock until commit, so none is counted twice.
 create table identity.usage (

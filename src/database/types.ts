@@ -313,6 +313,13 @@ export interface IdentityIdentityProviderRemoteId {
   remote_id: string;
 }
 
+export interface IdentityIdMapping {
+  domain_id: string;
+  entity_type: string;
+  local_id: string;
+  public_id: string;
+}
+
 export interface IdentityImpliedRole {
   implied_role_id: string;
   prior_role_id: string;
@@ -933,6 +940,7 @@ export interface DB {
   "identity.federation_protocol": IdentityFederationProtocol;
   "identity.group": IdentityGroup;
   "identity.group_member": IdentityGroupMember;
+  "identity.id_mapping": IdentityIdMapping;
   "identity.identity_provider": IdentityIdentityProvider;
   "identity.identity_provider_remote_id": IdentityIdentityProviderRemoteId;
   "identity.implied_role": IdentityImpliedRole;

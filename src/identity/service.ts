@@ -6,6 +6,7 @@ import type { Service } from '../http/table.ts'
 import { accessRules } from './api/access-rules.ts'
 import { applicationCredentials } from './api/application-credentials.ts'
 import { credentials } from './api/credentials.ts'
+import { withDirectory } from './api/directory.ts'
 import { domainConfig } from './api/domain-config.ts'
 import { domains } from './api/domains.ts'
 import { endpointFilters } from './api/endpoint-filters.ts'
@@ -52,7 +53,7 @@ export function identity({ db, key, config }: IdentityDeps): Service[] {
   const sessions = sessionsOf(db, key)
   const rows = [
     ...thisVersion,
-    ...tokens({ sessions, lifetime, publicUrl, compliance: config.securityCompliance }),
+    ...tokens({ sessions, key, lifetime, publicUrl, compliance: config.securityCompliance }),
     ...domains,
     ...domainConfig(key, config.securityCompliance),
     ...projects,
@@ -86,7 +87,7 @@ export function identity({ db, key, config }: IdentityDeps): Service[] {
     ...notBuiltRows,
   ]
   return [
-    { ...shared, prefixes: ['/identity/v3', '/v3'], rows },
+    { ...shared, prefixes: ['/identity/v3', '/v3'], rows: rows.map(withDirectory({ db, key })) },
     { ...shared, prefixes: ['/identity', ''], rows: allVersions },
   ]
 }

@@ -41,6 +41,8 @@ const authRequest = t.Object({
 
 export interface TokenDeps {
   sessions: Sessions
+  /** The 32 bytes of the data directory's secret.key. */
+  key: Buffer
   /** Seconds for which a token is valid. */
   lifetime: number
   /** The cloud's address where it is not the one that the client used. */
@@ -120,7 +122,7 @@ export function tokenViews({ sessions, publicUrl }: Pick<TokenDeps, 'sessions' |
 }
 
 export function tokens(deps: TokenDeps): AnyRow[] {
-  const { sessions, lifetime, compliance } = deps
+  const { sessions, key, lifetime, compliance } = deps
   const { catalog, view } = tokenViews(deps)
 
   /** The groups that the caller is in by their federated token. */
@@ -161,7 +163,7 @@ export function tokens(deps: TokenDeps): AnyRow[] {
         call.audit({ action: 'authenticate', target: { typeURI: 'service/security/account/user' } })
         checkNames(auth)
         const { db, remote, audit } = call
-        const { token, ...session } = await signIn({ db, sessions, lifetime, compliance, remote, audit }, auth)
+        const { token, ...session } = await signIn({ db, key, sessions, lifetime, compliance, remote, audit }, auth)
         const { user, project, domain } = session.facts
         call.audit({
           initiator: { id: user.id, name: user.name, ...(project && { project_id: project.id }), ...(domain && { domain_id: domain.id }) },

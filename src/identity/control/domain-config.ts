@@ -3,6 +3,7 @@
 import { json, type Tx } from '../../database/connect.ts'
 import type { Json } from '../../database/types.ts'
 import { forbidden, notFound } from '../../http/fault.ts'
+import { poke } from '../../work/engine.ts'
 import { seal, unseal } from './sealed.ts'
 
 export type Options = Record<string, Json>
@@ -187,6 +188,7 @@ export async function setConfig(tx: Tx, sealingKey: Buffer, domainId: string, co
         .doUpdateSet((eb) => ({ value: eb.ref('excluded.value'), sealed: eb.ref('excluded.sealed') })),
     )
     .execute()
+  if (config.identity?.driver === 'ldap') await poke(tx, 'directory', domainId)
 }
 
 /** Forgets all, a group or an option. */

@@ -5,6 +5,7 @@ import type { Database } from '../../database/connect.ts'
 import { forbidden, notFound, unauthorized } from '../../http/fault.ts'
 import { byApplicationCredential } from './application-credentials.ts'
 import { readLent } from './delegations.ts'
+import { proveOutside } from './directory.ts'
 import { type Facts, readFacts } from './facts.ts'
 import { expecting, forbiddenAction } from './faults.ts'
 import { type Demands, type Named, provePassword } from './prove-password.ts'
@@ -30,6 +31,8 @@ export interface SignedIn extends Pick<Session, 'claims' | 'facts'> {
 
 export interface SignInDeps extends Demands {
   db: Database
+  /** The 32 bytes of the data directory's secret.key. */
+  key: Buffer
   sessions: Sessions
   /** Seconds for which a token is valid that was not made from another. */
   lifetime: number
@@ -51,7 +54,7 @@ type Prove = (deps: SignInDeps, identity: AuthRequest['identity'], scope: AuthRe
 
 const provers: Record<string, Prove> = {
   token: ({ sessions }, { token }, scope) => byToken(sessions, token!.id, scope),
-  password: (deps, { password }) => byPassword(deps.db, password!.user, deps),
+  password: (deps, { password }) => byPassword(deps, password!.user),
   application_credential: ({ db, remote }, { application_credential }) => byApplicationCredential(db, application_credential!, remote),
 }
 
@@ -149,13 +152,15 @@ async function scopeByDelegation(db: Database, user: string, delegation: Delegat
   return { scope, facts }
 }
 
-async function byPassword(db: Database, user: Named & { password: string }, demands: Demands): Promise<Proof> {
+async function byPassword(deps: SignInDeps, user: Named & { password: string }): Promise<Proof> {
   if (!user.id && !user.name) throw expecting('id or name', 'user')
   if (!user.id && !user.domain) throw expecting('domain', 'user')
   if (typeof user.password !== 'string') throw expecting('password', 'user')
-  const { id, since, expired } = await provePassword(db, user, demands)
+  const outside = await proveOutside(deps, user)
+  if (outside) return { user: outside.id, since: outside.since, methods: [] }
+  const { id, since, expired } = await provePassword(deps.db, user, deps)
   if (expired) {
-    demands.audit?.({ reason: 'The password is expired' })
+    deps.audit?.({ reason: 'The password is expired' })
     throw unauthorized(`The password is expired and needs to be changed for user: ${id}.`)
   }
   return { user: id, since, methods: [] }
