@@ -48,6 +48,11 @@ const commands: Record<string, Command> = {
     summary: 'the policy rules in force, and what they say to a user',
     load: async () => (await import('./cli/policy.ts')).policy,
   },
+  'rotate-keys': {
+    usage: '',
+    summary: "seal tokens and users' credentials with new keys at once",
+    load: async () => (await import('./start/rotate-keys.ts')).rotateKeysNow,
+  },
   'join-token': {
     usage: '',
     summary: 'make a one-time token with which another machine joins as a host',

@@ -9,6 +9,7 @@ import { credentials } from './api/credentials.ts'
 import { withDirectory } from './api/directory.ts'
 import { domainConfig } from './api/domain-config.ts'
 import { domains } from './api/domains.ts'
+import { ec2 } from './api/ec2.ts'
 import { endpointFilters } from './api/endpoint-filters.ts'
 import { endpointPolicies } from './api/endpoint-policies.ts'
 import { endpoints } from './api/endpoints.ts'
@@ -33,6 +34,7 @@ import { revocationEvents } from './api/revocation-events.ts'
 import { roleAssignments } from './api/role-assignments.ts'
 import { roles } from './api/roles.ts'
 import { services } from './api/services.ts'
+import { tokenViews } from './api/token-view.ts'
 import { tokens } from './api/tokens.ts'
 import { trusts } from './api/trusts.ts'
 import { users } from './api/users.ts'
@@ -51,6 +53,7 @@ export function identity({ db, key, config }: IdentityDeps): Service[] {
   const shared = { type: 'identity', envelope: envelopes.identity, policies: { ...policies, ...notBuiltPolicies }, scopes }
   const { publicUrl, trustedDashboards, tokenLifetime: lifetime } = config
   const sessions = sessionsOf(db, key)
+  const { view } = tokenViews({ sessions, publicUrl })
   const rows = [
     ...thisVersion,
     ...tokens({ sessions, key, lifetime, publicUrl, compliance: config.securityCompliance }),
@@ -75,6 +78,7 @@ export function identity({ db, key, config }: IdentityDeps): Service[] {
     ...accessRules,
     ...trusts,
     ...credentials(key),
+    ...ec2({ sessions, sealingKey: key, lifetime, view }),
     ...policyDocuments,
     ...endpointPolicies,
     ...revocationEvents,

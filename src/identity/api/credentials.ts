@@ -1,14 +1,23 @@
 // Credentials that users keep here for other services, such as EC2 keys. Their blobs are secrets: sealed in the database, shown to their owner.
-import { createHash } from 'node:crypto'
 import { Type as t } from 'typebox'
 import type { Tx } from '../../database/connect.ts'
 import { badRequest, notFound } from '../../http/fault.ts'
 import { type AnyRow, type Call, row } from '../../http/table.ts'
+import type { Who } from '../../http/who.ts'
 import { newId } from '../control/changed.ts'
+import {
+  blobOf,
+  credentialsWithKeys,
+  type Ec2Blob,
+  idOfAccess,
+  parseBlob,
+  type SealedCredential,
+  sealBlob,
+} from '../control/credentials.ts'
 import { expecting } from '../control/faults.ts'
-import { seal, unseal } from '../control/sealed.ts'
 import { extraOf, nullable, partial, sameId, taken, wrapped } from './fields.ts'
-import { findUser, lock, orGone } from './find.ts'
+import { findUser, lock } from './find.ts'
+import { refuseOtherProject, refuseRestricted } from './lent.ts'
 import { asked, collection, limitOf, matching, selfLink } from './list.ts'
 
 const properties = {
@@ -19,11 +28,10 @@ const properties = {
 }
 const known = Object.keys(properties)
 
-const peek = (tx: Tx, id: string) => tx.selectFrom('identity.credential').selectAll().where('id', '=', id).executeTakeFirst()
-type CredentialRow = NonNullable<Awaited<ReturnType<typeof peek>>>
+const peek = (tx: Tx, id: string) => credentialsWithKeys(tx).where('c.id', '=', id).executeTakeFirst()
 
 /** @throws Fault 404 */
-async function findCredential(tx: Tx, id: string): Promise<CredentialRow> {
+async function findCredential(tx: Tx, id: string): Promise<SealedCredential> {
   const credential = await peek(tx, id)
   if (!credential) throw notFound(`Could not find credential: ${id}.`)
   return credential
@@ -33,29 +41,40 @@ const theCredential = async ({ tx, params }: { tx: Tx; params: Record<string, st
   target: { credential: await peek(tx, params.credential_id ?? '') },
 })
 
-/** An EC2 credential is found by its access key: its id is the key's sha256. @throws Fault 400 if the blob has none */
-function idFor(type: string, blob: string): string {
-  if (type.toLowerCase() !== 'ec2') return newId()
-  let parsed: unknown
-  try {
-    parsed = JSON.parse(blob)
-  } catch {
-    throw badRequest('Invalid blob in credential')
+const isEc2 = (type: string) => type.toLowerCase() === 'ec2'
+
+/** @throws Fault 400 for a blob without an access key */
+function ec2Blob(blob: string): Ec2Blob & { access: string } {
+  const parsed = parseBlob(blob)
+  if (!parsed) throw badRequest('Invalid blob in credential')
+  const { access } = parsed
+  if (typeof access !== 'string') throw expecting('access', 'credential')
+  return { ...parsed, access }
+}
+
+/** What EC2 keys bear that were made with lent rights: they are worth no more than those. */
+export const lentBy = ({ delegation }: Who): Pick<Ec2Blob, 'trust_id' | 'app_cred_id' | 'access_token_id'> => ({
+  ...(delegation?.kind === 'trust' && { trust_id: delegation.id }),
+  ...(delegation?.kind === 'application_credential' && { app_cred_id: delegation.id }),
+  ...(delegation?.kind === 'oauth1' && { access_token_id: delegation.id }),
+})
+
+/** @throws Fault 400 if keys would come to be worth more than when they were made */
+function refuseOtherLoan(old: string, blob: string): void {
+  const [before, after] = [parseBlob(old) ?? {}, parseBlob(blob) ?? {}]
+  for (const key of ['trust_id', 'app_cred_id', 'access_token_id'] as const) {
+    if ((before[key] ?? null) !== (after[key] ?? null)) throw badRequest(`${key} can not be updated for credential`)
   }
-  if (typeof parsed !== 'object' || parsed === null) throw expecting('blob', 'credential')
-  if (!('access' in parsed) || typeof parsed.access !== 'string') throw expecting('access', 'credential')
-  return createHash('sha256').update(parsed.access).digest('hex')
 }
 
 export function credentials(sealingKey: Buffer): AnyRow[] {
-  const sealed = (id: string, blob: string) => seal(sealingKey, `credential ${id}`, Buffer.from(blob))
-  const view = (call: Pick<Call, 'url'>, credential: CredentialRow) => ({
+  const view = (call: Pick<Call, 'url'>, credential: SealedCredential) => ({
     ...(credential.extra as object),
     id: credential.id,
     user_id: credential.user_id,
     project_id: credential.project_id,
     type: credential.type,
-    blob: unseal(sealingKey, `credential ${credential.id}`, credential.blob).toString(),
+    blob: blobOf(sealingKey, credential),
     links: selfLink(call, 'credentials', credential.id),
   })
 
@@ -67,16 +86,20 @@ export function credentials(sealingKey: Buffer): AnyRow[] {
       reply: 200,
       summary: 'List the credentials that one may see',
       async run(call) {
-        const { query, tx } = call
-        const all = await tx
-          .selectFrom('identity.credential as c')
-          .selectAll()
-          .$if(asked(query, 'user_id') !== undefined, (q) => q.where('user_id', '=', asked(query, 'user_id')!))
+        const { query, tx, who } = call
+        const rule = 'identity:get_credential'
+        const may = (credential: object) => call.may(rule, { target: { credential } })
+        // What one may not see must not count for the page; where policy knows only owners, the rest is not even read.
+        const everything = may({})
+        const others = everything || may({ project_id: who.project?.id })
+        const rows = await credentialsWithKeys(tx)
+          .$if(asked(query, 'user_id') !== undefined, (q) => q.where('c.user_id', '=', asked(query, 'user_id')!))
+          .$if(!others, (q) => q.where('c.user_id', '=', who.user.id))
           .where(matching(query, { type: 'text' }, 'c'))
-          .orderBy('id')
-          .limit(limitOf(query))
+          .orderBy('c.id')
+          .$if(everything && who.delegation === undefined, (q) => q.limit(limitOf(query)))
           .execute()
-        const mine = all.filter((credential) => call.may('identity:get_credential', { target: { credential } }))
+        const mine = rows.filter((row) => may(row) && (who.delegation === undefined || row.project_id === who.project?.id))
         return collection(call, 'credentials', mine, (credential) => view(call, credential))
       },
     }),
@@ -88,18 +111,25 @@ export function credentials(sealingKey: Buffer): AnyRow[] {
       reply: 201,
       summary: 'Keep a credential',
       async run(call) {
-        const { body, tx } = call
-        const { type, blob, user_id, project_id = null } = body.credential
+        const { body, tx, who } = call
+        const { type, user_id, project_id = null } = body.credential
+        let { blob } = body.credential
+        if (isEc2(type)) refuseRestricted(who, 'credentials')
         if (type === 'ec2' && !project_id) throw badRequest("'project_id' is a required property")
-        const id = idFor(type, blob)
+        refuseOtherProject(who, project_id)
+        let id = newId()
+        if (isEc2(type)) {
+          const parsed = ec2Blob(blob)
+          id = idOfAccess(parsed.access)
+          if (who.delegation) blob = JSON.stringify({ ...parsed, ...lentBy(who) })
+        }
         await findUser(tx, user_id)
-        const credential = await tx
+        await tx
           .insertInto('identity.credential')
-          .values({ id, type, user_id, project_id, blob: sealed(id, blob), extra: extraOf(body.credential, known) })
-          .returningAll()
-          .executeTakeFirstOrThrow()
+          .values({ id, type, user_id, project_id, ...(await sealBlob(tx, sealingKey, id, blob)), extra: extraOf(body.credential, known) })
+          .execute()
           .catch(taken('credential', `Duplicate entry found with ID ${id}`))
-        return { credential: view(call, credential) }
+        return { credential: view(call, await findCredential(tx, id)) }
       },
     }),
     row({
@@ -109,7 +139,9 @@ export function credentials(sealingKey: Buffer): AnyRow[] {
       reply: 200,
       summary: 'Show a credential',
       async run(call) {
-        return { credential: view(call, await findCredential(call.tx, call.params.credential_id)) }
+        const credential = await findCredential(call.tx, call.params.credential_id)
+        refuseOtherProject(call.who, credential.project_id)
+        return { credential: view(call, credential) }
       },
     }),
     row({
@@ -120,22 +152,27 @@ export function credentials(sealingKey: Buffer): AnyRow[] {
       reply: 200,
       summary: 'Change a credential',
       async run(call) {
-        const { body, tx } = call
+        const { body, tx, who } = call
         await lock(tx, 'credential', call.params.credential_id)
         const old = await findCredential(tx, call.params.credential_id)
         sameId(body.credential, old.id)
         const { type = old.type, blob, user_id = old.user_id, project_id = old.project_id } = body.credential
         // Also allowed for whoever it would belong to then, or one could put credentials into another's pocket.
         call.must('identity:update_credential', { target: { credential: { ...old, user_id } } })
-        if (blob !== undefined) idFor(type, blob)
+        refuseOtherProject(who, old.project_id)
+        refuseOtherProject(who, project_id)
+        if (blob !== undefined) {
+          if (isEc2(type)) ec2Blob(blob)
+          refuseOtherLoan(blobOf(sealingKey, old), blob)
+        }
         if (user_id !== old.user_id) await findUser(tx, user_id)
-        const credential = await tx
+        const sealed = blob === undefined ? {} : await sealBlob(tx, sealingKey, old.id, blob)
+        await tx
           .updateTable('identity.credential')
-          .set({ type, user_id, project_id, extra: extraOf(body.credential, known, old.extra) })
-          .$if(blob !== undefined, (q) => q.set({ blob: sealed(old.id, blob!) }))
+          .set({ type, user_id, project_id, extra: extraOf(body.credential, known, old.extra), ...sealed })
           .where('id', '=', old.id)
-          .returningAll()
-          .executeTakeFirstOrThrow(orGone('credential', old.id))
+          .execute()
+        const credential = await findCredential(tx, old.id)
         return { credential: view(call, credential) }
       },
     }),
@@ -145,8 +182,9 @@ export function credentials(sealingKey: Buffer): AnyRow[] {
       target: theCredential,
       reply: 204,
       summary: 'Delete a credential',
-      async run({ tx, params }) {
-        const { id } = await findCredential(tx, params.credential_id)
+      async run({ tx, who, params }) {
+        const { id, project_id } = await findCredential(tx, params.credential_id)
+        refuseOtherProject(who, project_id)
         await tx.deleteFrom('identity.credential').where('id', '=', id).execute()
       },
     }),

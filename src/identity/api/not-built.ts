@@ -12,8 +12,6 @@ interface Feature {
   operations: string[]
 }
 
-const owner = 'user_id:%(target.user.id)s'
-
 const crudRules = (one: string, many: string): PolicyDefaults => ({
   [`create_${one}`]: admin,
   [`get_${one}`]: adminOrReader,
@@ -30,25 +28,6 @@ const crud = (path: string, id: string, one: string, many: string, create = `POS
 ]
 
 const features: Feature[] = [
-  {
-    what: 'EC2 credentials',
-    rules: {
-      ec2_get_credential: `${adminOrReader} or ${owner}`,
-      ec2_list_credentials: `${adminOrReader} or ${owner}`,
-      ec2_create_credential: `${admin} or (role:member and ${owner})`,
-      ec2_delete_credential: `${admin} or (role:member and ${owner})`,
-      ec2tokens_validate: 'rule:service_or_admin',
-      s3tokens_validate: 'rule:service_or_admin',
-    },
-    operations: [
-      'GET /users/:user_id/credentials/OS-EC2 ec2_list_credentials',
-      'POST /users/:user_id/credentials/OS-EC2 ec2_create_credential',
-      'GET /users/:user_id/credentials/OS-EC2/:credential_id ec2_get_credential',
-      'DELETE /users/:user_id/credentials/OS-EC2/:credential_id ec2_delete_credential',
-      'POST /ec2tokens ec2tokens_validate',
-      'POST /s3tokens s3tokens_validate',
-    ],
-  },
   {
     what: 'OAuth',
     rules: {

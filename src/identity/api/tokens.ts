@@ -3,8 +3,6 @@ import { type TObject, Type as t } from 'typebox'
 import { badRequest, forbidden, notFound } from '../../http/fault.ts'
 import { type AnyRow, type Call, row } from '../../http/table.ts'
 import type { SecurityCompliance } from '../../security-compliance.ts'
-import { catalogFor } from '../control/catalog.ts'
-import type { About } from '../control/delegations.ts'
 import { domainsOf, projectsOf, reachesSystem } from '../control/reach.ts'
 import { revokeToken } from '../control/revocations.ts'
 import type { Session, Sessions } from '../control/sessions.ts'
@@ -12,6 +10,7 @@ import { type AuthRequest, signIn } from '../control/sign-in.ts'
 import { domainView } from './domains.ts'
 import { base, collection, selfLink } from './list.ts'
 import { projectView } from './projects.ts'
+import { tokenViews } from './token-view.ts'
 
 const text = t.Optional(t.String())
 const domain = t.Optional(t.Object({ id: text, name: text }))
@@ -50,27 +49,6 @@ export interface TokenDeps {
   compliance: SecurityCompliance
 }
 
-const federationView = ({ identity_provider, protocol, groups }: NonNullable<Session['facts']['federation']>) => ({
-  identity_provider: { id: identity_provider },
-  protocol: { id: protocol },
-  groups: groups.map((id) => ({ id })),
-})
-/** keystone/common/render_token.py */
-function delegationView(about: About) {
-  if (about.kind === 'oauth1') return { 'OS-OAUTH1': { access_token_id: about.id, consumer_id: about.consumerId } }
-  const { id } = about
-  if (about.kind === 'trust') {
-    const { trustor, trustee, impersonation } = about
-    return { 'OS-TRUST:trust': { id, trustor_user: { id: trustor }, trustee_user: { id: trustee }, impersonation } }
-  }
-  const { name, unrestricted, accessRules } = about
-  const access_rules = accessRules.length > 0 ? { access_rules: accessRules } : {}
-  return { application_credential: { id, name, restricted: !unrestricted, ...access_rules } }
-}
-
-/** As Keystone writes times in tokens: UTC, with microseconds. */
-const timestamp = (ms: number) => new Date(ms).toISOString().replace('Z', '000Z')
-
 /** The refusals of validate_issue_token_auth, beyond the schema. */
 function checkNames({ identity, scope }: AuthRequest): void {
   const needs = (field: string, named: { id?: unknown; name?: unknown } | undefined) => {
@@ -84,41 +62,6 @@ function checkNames({ identity, scope }: AuthRequest): void {
   needs('scope/project', scope.project)
   needs('scope/project/domain', scope.project?.domain)
   needs('scope/domain', scope.domain)
-}
-
-/** How what a token may do is written down. */
-export function tokenViews({ sessions, publicUrl }: Pick<TokenDeps, 'sessions' | 'publicUrl'>) {
-  const catalog = async (call: Pick<Call, 'url'>, user_id: string, project_id: string | undefined) =>
-    catalogFor(await sessions.catalog(), publicUrl ?? call.url.origin, { user_id, ...(project_id !== undefined && { project_id }) })
-
-  const view = async (call: Pick<Call, 'url' | 'query'> & { query: object }, { claims, facts }: Omit<Session, 'who'>) => ({
-    token: {
-      methods: claims.methods,
-      user: {
-        ...facts.user,
-        ...(facts.federation
-          ? { 'OS-FEDERATION': federationView(facts.federation) }
-          : { password_expires_at: facts.passwordExpiresAt && timestamp(facts.passwordExpiresAt.getTime()) }),
-      },
-      audit_ids: claims.auditIds,
-      expires_at: timestamp(claims.expiresAt),
-      issued_at: timestamp(claims.issuedAt),
-      ...(facts.project && { project: facts.project, is_domain: false }),
-      ...(facts.domain && { domain: facts.domain }),
-      ...(facts.system && { system: { all: true } }),
-      ...(facts.delegation && delegationView(facts.delegation)),
-      ...(claims.scope.kind !== 'none' && { roles: facts.roles }),
-      ...(claims.scope.kind !== 'none' &&
-        !('nocatalog' in call.query) && { catalog: await catalog(call, facts.user.id, facts.project?.id) }),
-      ...(await serviceProviders()),
-    },
-  })
-
-  const serviceProviders = async () => {
-    const service_providers = await sessions.serviceProviders()
-    return service_providers.length > 0 && { service_providers }
-  }
-  return { catalog, view }
 }
 
 export function tokens(deps: TokenDeps): AnyRow[] {

@@ -7,7 +7,7 @@ import { noPendingCookie, type Pending, pendingCookie, readPending } from '../..
 import { findWay, type Proven, signInFederated } from '../../control/federation/sign-in.ts'
 import type { Sessions } from '../../control/sessions.ts'
 import { asked } from '../list.ts'
-import { tokenViews } from '../tokens.ts'
+import { tokenViews } from '../token-view.ts'
 import { choicePage, forPeople, ownDashboardPage, postingPage } from './page.ts'
 
 export interface FederationDeps {
