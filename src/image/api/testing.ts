@@ -25,9 +25,13 @@ export const admin = caller('admins', 'admin', 'manager', 'member', 'reader')
 
 export type Answer = Record<string, unknown>
 
-/** `ask` answers with the parsed body; both the database and the folder go when the test ends. */
-export async function imageApi(context: TestContext, maxImageSize = 1, settings: NodeJS.ProcessEnv = {}) {
+/**
+ * `ask` answers with the parsed body; both the database and the folder go when the test ends.
+ * @param stored the settings of stores, other than the one of files
+ */
+export async function imageApi(context: TestContext, maxImageSize = 1, settings: NodeJS.ProcessEnv = {}, stored?: object) {
   const home = fs.mkdtempSync(path.join(os.tmpdir(), 'wisp-image-'))
+  if (stored) fs.writeFileSync(path.join(home, 'image-stores.json'), JSON.stringify(stored))
   const config = { ...loadConfig({ WISP_HOME: home, ...settings }), maxImageSize }
   const stores = openStores(config)
   const key = Buffer.alloc(32, 7)
