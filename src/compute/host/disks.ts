@@ -6,7 +6,7 @@ import { ensureFolder, partPath, publishPart, removeInside, writeFileAtomic } fr
 import type { Machine } from '../../agent/machine.ts'
 import { Final } from '../../agent/realise.ts'
 import { run } from '../../agent/shell.ts'
-import { cachedImage } from '../../image/host/cache.ts'
+import { cachedImage, tidyCache } from '../../image/host/cache.ts'
 import type { ServerDocument } from '../../wire/documents.ts'
 import { configDriveFiles } from './metadata.ts'
 
@@ -46,6 +46,44 @@ export function remembered(machine: Machine, id: string): Memory {
 export const remember = (machine: Machine, id: string, memory: Memory) =>
   writeFileAtomic(path.join(folderOf(machine, id), 'memory.json'), JSON.stringify(memory))
 
+/** The files that disks of servers on this host stand on: read from the headers of the disks themselves (qcow2.rst). */
+export async function backingFiles(machine: Machine): Promise<Set<string>> {
+  const used = new Set<string>()
+  const folder = serversFolder(machine)
+  const all = fs.existsSync(folder) ? await fs.promises.readdir(folder, { recursive: true, withFileTypes: true }) : []
+  for (const { name, parentPath } of all.filter((entry) => entry.isFile() && entry.name.startsWith('disk'))) {
+    const file = await fs.promises.open(path.join(parentPath, name)).catch((error: NodeJS.ErrnoException) => {
+      // Its server was removed meanwhile. Anything else must not look as if nothing were used.
+      if (error.code !== 'ENOENT') throw error
+    })
+    if (!file) continue
+    try {
+      const header = Buffer.alloc(20)
+      await file.read(header, 0, 20, 0)
+      const at = Number(header.readBigUInt64BE(8))
+      if (header.toString('latin1', 0, 4) !== 'QFI\xfb' || at === 0) continue
+      const backing = Buffer.alloc(Math.min(header.readUInt32BE(16), 1023))
+      await file.read(backing, 0, backing.length, at)
+      used.add(backing.toString())
+    } finally {
+      await file.close()
+    }
+  }
+  return used
+}
+
+const tidyEvery = 3600_000
+let tidied = Number.NEGATIVE_INFINITY
+
+/** Tidies the cache of images now and then. What goes wrong with that is no server's problem. */
+export async function tidyImages(machine: Machine): Promise<void> {
+  if (performance.now() - tidied < tidyEvery) return
+  tidied = performance.now()
+  await backingFiles(machine)
+    .then((used) => tidyCache(machine, used))
+    .catch((error) => machine.log.warn({ err: error }, 'image: the cache could not be tidied'))
+}
+
 /** Makes the disks that are missing. `step` times the slow parts for the server's timeline. */
 export async function ensureDisks(
   machine: Machine,
@@ -65,6 +103,7 @@ export async function ensureDisks(
         )
       await create(root, ['qemu-img', 'create', '-q', '-f', 'qcow2', '-b', image.path, '-F', image.format, partPath(root), String(bytes)])
     })
+    await tidyImages(machine)
   }
   const disks: Disk[] = [{ path: root, target: 'vda', format: 'qcow2', serial: 'root' }]
   const next = () => `vd${String.fromCharCode('a'.charCodeAt(0) + disks.length)}`

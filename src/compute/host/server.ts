@@ -8,7 +8,7 @@ import { Final, type Outcome, type Realiser } from '../../agent/realise.ts'
 import { tapName } from '../../network/host/names.ts'
 import type { ServerDocument, ServerObservation } from '../../wire/documents.ts'
 import { crash } from '../../work/crash.ts'
-import { consoleLog, type Done, ensureDisks, remember, remembered, removeFiles, serversFolder } from './disks.ts'
+import { consoleLog, type Done, ensureDisks, remember, remembered, removeFiles, serversFolder, tidyImages } from './disks.ts'
 import { domainXml, serverIdOf } from './domain.ts'
 
 /** How long a guest gets to shut itself down before its power is cut. As Nova's shutdown_timeout. */
@@ -208,6 +208,7 @@ export function serverRealiser(machine: Machine): Realiser<'server'> {
     },
 
     async existing() {
+      await tidyImages(machine)
       const domains = (await libvirt.listDomains()).flatMap((domain) => serverIdOf(tag, domain.name) ?? [])
       const folders = fs.existsSync(serversFolder(machine)) ? await fs.promises.readdir(serversFolder(machine)) : []
       return [...new Set([...domains, ...folders])].filter(isId)

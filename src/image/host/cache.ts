@@ -1,11 +1,12 @@
 // A host's cache of images: one file per content, named by its sha512, which disks of servers use as their backing file. A download goes
-// to `.part` and is renamed when its hash is right, so a file under its final name is always whole.
+// to `.part` and is renamed when its hash is right, so a file under its final name is always whole. What no disk uses any more goes
+// after a while, sooner where the disk is nearly full.
 import { createHash } from 'node:crypto'
 import fs from 'node:fs'
 import path from 'node:path'
 import { Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { ensureFolder, partPath, publishPart } from '../../agent/files.ts'
+import { diskSpace, ensureFolder, partPath, publishPart, removeInside } from '../../agent/files.ts'
 import type { Machine } from '../../agent/machine.ts'
 import { Final } from '../../agent/realise.ts'
 import { run } from '../../agent/shell.ts'
@@ -20,33 +21,68 @@ export interface CachedImage {
 /** Formats that QEMU can use as a backing file as they are, and those that are converted once on arrival. */
 const direct = ['raw', 'qcow2']
 const converted: Record<string, string> = { vmdk: 'vmdk', vdi: 'vdi', vhd: 'vpc', vhdx: 'vhdx' }
-const underway = new Map<string, Promise<CachedImage>>()
+const underway = new Map<string, { file: string; image: Promise<CachedImage> }>()
+
+/** How long an image stays that no disk uses, in milliseconds; as Nova's remove_unused_original_minimum_age_seconds, and when room is scarce. */
+const unusedFor = { usually: 24 * 3600_000, scarce: 3600_000 }
+/** Room is scarce when less than this part of the disk is free. */
+const scarce = 0.1
+
+const folderOf = ({ config }: Machine) => path.join(config.home, 'images-cache')
+
+/**
+ * Removes what an agent left half-fetched that is no more, and images that nothing has used for a while. Only at a time when all disks
+ * of this host are known.
+ * @param used the files that disks stand on; only their names count, for a folder may have several paths
+ */
+export async function tidyCache(machine: Machine, used: Set<string>, now = Date.now()): Promise<void> {
+  const folder = folderOf(machine)
+  if (!fs.existsSync(folder)) return
+  const needed = new Set([...used].map((file) => path.basename(file)))
+  const fetching = new Set([...underway.values()].map(({ file }) => file))
+  const { totalBytes, freeBytes } = await diskSpace(folder)
+  const age = freeBytes < totalBytes * scarce ? unusedFor.scarce : unusedFor.usually
+  for (const name of await fs.promises.readdir(folder)) {
+    const file = path.join(folder, name)
+    const whole = file.replace(/\.(part|whole)$/, '')
+    if (fetching.has(whole) || needed.has(name)) continue
+    const found = await fs.promises.stat(file).catch(() => undefined)
+    if (!found || (whole === file && now - found.mtimeMs < age)) continue
+    await removeInside(folder, file)
+    machine.log.info(
+      { file: name, size: found.size },
+      whole === file ? 'image: unused, removed from the cache' : 'image: half-fetched, removed',
+    )
+  }
+}
 
 /** Brings the image here unless it is here. Servers that want the same one wait for the same download. */
 export function cachedImage(machine: Machine, image: ServerDocument['image']): Promise<CachedImage> {
   // The same bits are another thing when they are said to be of another format.
   const key = `${image.hash} ${image.disk_format}`
   const known = underway.get(key)
-  if (known) return known
-  const fetching = bring(machine, image).finally(() => underway.delete(key))
-  underway.set(key, fetching)
+  if (known) return known.image
+  const format = image.disk_format === 'raw' ? 'raw' : 'qcow2'
+  const file = path.join(folderOf(machine), `${image.hash}.${converted[image.disk_format] ? `${image.disk_format}.` : ''}${format}`)
+  const fetching = bring(machine, image, file, format).finally(() => underway.delete(key))
+  underway.set(key, { file, image: fetching })
   return fetching
 }
 
-async function bring(machine: Machine, image: ServerDocument['image']): Promise<CachedImage> {
+async function bring(machine: Machine, image: ServerDocument['image'], file: string, format: CachedImage['format']): Promise<CachedImage> {
   if (!/^[0-9a-f]{32,128}$/.test(image.hash)) throw new Final(`Image ${image.id} has no checksum, so its bits cannot be trusted.`)
   if (!direct.includes(image.disk_format) && !Object.hasOwn(converted, image.disk_format))
     throw new Final(
       `A server cannot boot from an image of disk format '${image.disk_format}'. Convert it to qcow2 or raw and upload it again.`,
     )
-  const folder = path.join(machine.config.home, 'images-cache')
-  const format = image.disk_format === 'raw' ? 'raw' : 'qcow2'
-  const file = path.join(folder, `${image.hash}.${converted[image.disk_format] ? `${image.disk_format}.` : ''}${format}`)
-  await ensureFolder(folder)
+  await ensureFolder(folderOf(machine))
   if (!fs.existsSync(file)) {
     await download(machine, image, file)
     machine.log.info({ image: image.id, size: image.size }, 'image: now in the cache')
   }
+  // When it was last asked for; the cache is tidied by that.
+  const now = new Date()
+  await fs.promises.utimes(file, now, now)
   return { path: file, format, virtualBytes: await virtualSize(file, format) }
 }
 
