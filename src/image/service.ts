@@ -7,6 +7,7 @@ import { imageUpdate } from './api/image-update.ts'
 import { images } from './api/images.ts'
 import { type ImportConfig, imageImport } from './api/import.ts'
 import { info } from './api/info.ts'
+import { locations } from './api/locations.ts'
 import { members } from './api/members.ts'
 import { metadefNamespaces } from './api/metadef-namespaces.ts'
 import { metadefObjects } from './api/metadef-objects.ts'
@@ -47,6 +48,7 @@ export const image = ({ config, key, stores }: Wants): Service => ({
     ...imageStores(stores),
     ...imageImport(config, key, stores),
     ...tasks(config, key, stores),
+    ...locations(stores),
     ...members,
     ...schemas,
     ...metadefs,

@@ -6,16 +6,22 @@ import { json, type Tx } from '../../database/connect.ts'
 import { notFound } from '../../http/fault.ts'
 import { row } from '../../http/table.ts'
 import { hintChanged } from '../../work/hint.ts'
+import { changeLocations, type GivenLocation, type LocationChange, sizesOf } from '../control/location-changes.ts'
 import type { Stores } from '../control/stores.ts'
 import { findImage, type ImageRow, imageTarget, seeImage, viewerOf } from './find.ts'
 import { mustVisibility } from './images.ts'
-import { applyPatch, readPatch } from './patch.ts'
+import { applyPatch, type Change, readPatch } from './patch.ts'
 import { refuseTooMany, refuseValue, uniqueTags } from './properties.ts'
 import { imageView } from './view.ts'
 
 async function setTags(tx: Tx, image: ImageRow, tags: string[]): Promise<void> {
   await tx.updateTable('image.image').set({ tags, updated_at: sql<Date>`now()` }).where('id', '=', image.id).execute()
   hintChanged(tx, 'image', image.id, image.owner)
+}
+
+const asLocationChange = ({ op, position = '-', value }: Change): LocationChange => {
+  if (op === 'remove') return { op, position }
+  return op === 'add' ? { op, position, value: value as GivenLocation } : { op, value: value as GivenLocation[] }
 }
 
 export const imageUpdate = (stores: Stores) => [
@@ -27,24 +33,38 @@ export const imageUpdate = (stores: Stores) => [
     input: 'json-patch',
     reply: 200,
     summary: 'Change properties of an image',
+    transaction: 'own',
     async run(call) {
-      const { body, headers, params, tx } = call
-      const changes = readPatch(body, headers['content-type']?.includes('v2.0') ?? false)
-      const image = await seeImage(call, params.image_id, 'lock')
-      for (const { name, value, op } of changes) {
-        if (name === 'visibility' && op !== 'remove') mustVisibility(call, value as string, imageTarget(image))
-      }
-      call.must('modify_image', imageTarget(image))
-      if (changes.length === 0) return imageView(stores, image)
-      const { properties, ...columns } = applyPatch(image, changes, viewerOf(call).admin)
-      const changed = await tx
-        .updateTable('image.image')
-        .set({ ...columns, properties: json(properties), updated_at: sql<Date>`now()` })
-        .where('id', '=', image.id)
-        .returningAll()
-        .executeTakeFirstOrThrow()
-      hintChanged(tx, 'image', image.id, image.owner)
-      return imageView(stores, changed)
+      const { body, db, headers, params } = call
+      const changes = readPatch(body, headers['content-type']?.includes('v2.0') ?? false, stores.showLocations)
+      const moves = changes.filter(({ name }) => name === 'locations').map(asLocationChange)
+      // Other servers are asked before the row is locked.
+      const sizes = moves.length > 0 ? await sizesOf(stores, await seeImage(call, params.image_id), moves) : new Map<string, number>()
+      return db.write(async (tx) => {
+        const image = await seeImage({ ...call, tx }, params.image_id, 'lock')
+        const target = imageTarget(image)
+        for (const { name, value, op } of changes) {
+          if (name === 'visibility' && op !== 'remove') mustVisibility(call, value as string, target)
+          if (name === 'locations') call.must(op === 'remove' ? 'delete_image_location' : 'set_image_location', target)
+        }
+        call.must('modify_image', target)
+        if (changes.length === 0) return imageView(stores, image)
+        const { properties, ...columns } = applyPatch(
+          image,
+          changes.filter(({ name }) => name !== 'locations'),
+          viewerOf(call).admin,
+        )
+        const changed = await tx
+          .updateTable('image.image')
+          .set({ ...columns, properties: json(properties), updated_at: sql<Date>`now()` })
+          .where('id', '=', image.id)
+          .returningAll()
+          .executeTakeFirstOrThrow()
+        hintChanged(tx, 'image', image.id, image.owner)
+        if (moves.length === 0) return imageView(stores, changed)
+        await changeLocations(tx, stores, changed, moves, sizes)
+        return imageView(stores, await seeImage({ ...call, tx }, params.image_id))
+      })
     },
   }),
   row({

@@ -18,10 +18,6 @@ const absent = (what: string, missing: Missing[]): AnyRow[] =>
   )
 
 export const missing: AnyRow[] = [
-  ...absent('Locations of images in other stores', [
-    ['GET /images/:image_id/locations', 'fetch_image_location'],
-    ['POST /images/:image_id/locations', 'add_image_location'],
-  ]),
   ...absent('The cache of the image service', [
     ['GET /cache', 'cache_list'],
     ['DELETE /cache', 'cache_delete'],

@@ -2,12 +2,15 @@
 // Pure: reads the operations and says what the image would be, so that every case is tested without a database.
 import { badRequest, conflict, forbidden } from '../../http/fault.ts'
 import type { ImageRow } from './find.ts'
+import { refuseLocations } from './locations.ts'
 import { isSettable, refuseName, refuseTooMany, refuseValue, type Settable, uniqueTags } from './properties.ts'
 
 export interface Change {
   op: 'add' | 'remove' | 'replace'
   name: string
   value?: unknown
+  /** Of a location: an index, or '-' for the end. */
+  position?: string
   /** In v2.0 `add` refuses what is there already. */
   strict: boolean
 }
@@ -15,8 +18,8 @@ export interface Change {
 const operations = ['add', 'remove', 'replace'] as const
 const available = operations.join(', ')
 
-/** @param v20 whether the body is of application/openstack-images-v2.0-json-patch @throws Fault 400, 403 */
-export function readPatch(body: unknown, v20: boolean): Change[] {
+/** @param v20 whether the body is of application/openstack-images-v2.0-json-patch @param withLocations whether they may be changed @throws Fault 400, 403 */
+export function readPatch(body: unknown, v20: boolean, withLocations = false): Change[] {
   if (body === undefined) throw badRequest('Body expected in request.')
   if (!Array.isArray(body)) throw badRequest('Request body must be a JSON array of operation objects.')
   return body.map((raw: unknown) => {
@@ -26,12 +29,14 @@ export function readPatch(body: unknown, v20: boolean): Change[] {
     const name = names[0] ?? ''
     const depth = name === 'locations' && op !== 'replace' ? 2 : 1
     if (names.length !== depth) throw badRequest(`Invalid JSON pointer for this resource: '/${names.join('/')}'`)
-    refuseName(name, false)
-    const change: Change = { op, name, strict: v20 }
+    const located = withLocations && name === 'locations'
+    if (!located) refuseName(name, false)
+    const change: Change = { op, name, strict: v20, ...(located && { position: names[1] ?? '' }) }
     if (op === 'remove') return change
     if (!Object.hasOwn(raw, 'value')) throw badRequest(`Operation "${op}" requires a member named "value".`)
     const { value } = raw as { value: unknown }
-    refuseValue(name, value)
+    if (located) refuseLocations(op === 'add' ? [value] : value)
+    else refuseValue(name, value)
     return { ...change, value }
   })
 }

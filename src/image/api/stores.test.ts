@@ -11,7 +11,7 @@ const two = {
   stores: [
     { id: 'slow', kind: 'file', folder: 'slow' },
     { id: 'fast', kind: 'file', folder: 'fast', weight: 10, description: 'the fast one' },
-    { id: 'web', kind: 'http' },
+    { id: 'web', kind: 'http', hosts: [] },
   ],
 }
 

@@ -49,7 +49,7 @@ const kinds = {
     },
     strict,
   ),
-  http: t.Object({ ...common, kind: t.Literal('http') }, strict),
+  http: t.Object({ ...common, kind: t.Literal('http'), hosts: t.Array(t.String({ minLength: 1 })) }, strict),
   rbd: t.Object(
     { ...common, kind: t.Literal('rbd'), pool: t.String({ minLength: 1 }), user: t.Optional(t.String()), conf: t.Optional(t.String()) },
     strict,
@@ -107,7 +107,7 @@ function open(home: string, settings: Kinds[keyof Kinds]): ImageStore {
     case 's3':
       return s3Store({ ...shared, ...settings })
     case 'http':
-      return httpStore(shared)
+      return httpStore({ ...shared, hosts: settings.hosts })
     case 'rbd':
       return rbdStore({ ...shared, ...settings })
   }

@@ -8,7 +8,7 @@ import { type Database, json, type Tx } from '../../database/connect.ts'
 import { badRequest, conflict, Fault } from '../../http/fault.ts'
 import { crash } from '../../work/crash.ts'
 import { hintChanged } from '../../work/hint.ts'
-import type { ImageStore } from '../store/store.ts'
+import type { Blocks, ImageStore } from '../store/store.ts'
 import type { Declared } from './formats.ts'
 import { living, mark, renewal } from './leftover.ts'
 import { type Location, settle } from './locations.ts'
@@ -56,10 +56,47 @@ export async function uploadImage(
   data: Readable,
   { expected, store = stores.default }: { expected?: number | undefined; store?: ImageStore } = {},
 ): Promise<void> {
+  await fill(db, stores, id, { data, expected, store })
+}
+
+/**
+ * Gives a queued image what is at a URL: it is read once, to be hashed and inspected, and stays there.
+ * @param hash what os_hash_value must be
+ * @throws Fault as uploadImage does; 409 for another hash
+ */
+export async function locateImage(
+  db: Database,
+  stores: Stores,
+  id: string,
+  { store, url, hash }: { store: ImageStore; url: string; hash?: string | undefined },
+): Promise<void> {
+  const data = await store.read(url)
+  if (!data) throw badRequest(`There is nothing at ${url}.`)
+  const onlyRead: ImageStore = { ...store, write: drain }
+  try {
+    await fill(db, stores, id, { data, store: onlyRead, location: { store: store.id, url, metadata: {} }, hash })
+  } finally {
+    data.destroy()
+  }
+}
+
+async function drain(_key: string, blocks: Blocks): Promise<void> {
+  for await (const _ of blocks);
+}
+
+/** Makes a queued image active with these bits, or leaves it queued. */
+async function fill(
+  db: Database,
+  stores: Stores,
+  id: string,
+  { hash, ...from }: Pick<Upload, 'data' | 'store' | 'expected' | 'location'> & { hash?: string | undefined },
+): Promise<void> {
   const upload = randomUUID()
-  const declared = await db.write((tx) => begin(tx, id, upload, store.id))
+  const declared = await db.write((tx) => begin(tx, id, upload, from.store.id))
   crash('image: upload begun')
-  await carry(db, stores, { store, upload, data, declared, expected }, async (tx, bits, location) => {
+  await carry(db, stores, { ...from, upload, declared }, async (tx, bits, location) => {
+    if (hash !== undefined && hash !== bits.os_hash_value)
+      throw conflict(`The ${bits.os_hash_algo} of the data is ${bits.os_hash_value}, not ${hash}.`)
     const done = await tx
       .updateTable('image.image')
       .set({ ...bits, locations: json([location]), upload: null, status: 'active', updated_at: sql<Date>`now()` })
@@ -101,13 +138,15 @@ export interface Upload {
   declared: Declared
   /** The announced size in bytes. */
   expected?: number | undefined
+  /** Where the bits stay, if they are not the store's to keep. */
+  location?: Location | undefined
 }
 
 /** Receives the bits under a marker, and gives them to `activate` in the transaction that takes the marker away. @throws Fault as `receive` does */
 export async function carry(
   db: Database,
   stores: Stores,
-  { store, upload, data, declared, expected }: Upload,
+  { store, upload, data, declared, expected, location }: Upload,
   activate: (tx: Tx, bits: Bits, location: Location) => Promise<void>,
 ): Promise<void> {
   const renew = () => sql`update image.leftover set since = now() where upload = ${upload} and since > 'epoch'`.execute(db.read)
@@ -118,7 +157,7 @@ export async function carry(
     const bits = await receive(store, upload, data, wanted)
     crash('image: written')
     const kept = await db.write(async (tx) => {
-      const settled = await settle(tx, store, upload, bits)
+      const settled = location ? { location, kept: true } : await settle(tx, store, upload, bits)
       await activate(tx, bits, settled.location)
       const marker = settled.kept
         ? await sql`delete from image.leftover where upload = ${upload}`.execute(tx)

@@ -1,4 +1,5 @@
-// The HTTP store: images whose bits are somebody else's, at a URL. It is only read; nothing is ever written or removed there.
+// The HTTP store: images whose bits are somebody else's, at a URL. It is only read; nothing is ever written or removed there. Clients name
+// the URLs, and the controller connects to them: so only to hosts that the operator has named, and redirects are not followed.
 import http, { type IncomingMessage } from 'node:http'
 import https from 'node:https'
 import { Fault } from '../../http/fault.ts'
@@ -11,9 +12,19 @@ export interface HttpSettings {
   id: string
   description: string
   weight: number
+  /** Names of hosts that may be read: `images.example.com`, `*.example.com`, each with `:port` behind it or not; `*` is any. */
+  hosts: string[]
 }
 
-export function httpStore({ id, description, weight }: HttpSettings): ImageStore {
+export function httpStore({ id, description, weight, hosts }: HttpSettings): ImageStore {
+  const check = (url: string): string => {
+    const { host, hostname } = new URL(url)
+    const allowed = hosts.some(
+      (name) => name === '*' || [host, hostname].some((one) => (name.startsWith('*.') ? one.endsWith(name.slice(1)) : one === name)),
+    )
+    if (!allowed) throw new Fault(400, `The host ${host} is not among those that the store ${id} may read.`)
+    return url
+  }
   return {
     id,
     kind: 'http',
@@ -25,7 +36,7 @@ export function httpStore({ id, description, weight }: HttpSettings): ImageStore
       throw new Fault(400, `The store ${id} is read-only; it takes no data.`)
     },
     async read(url, range) {
-      const answer = await ask(url, 'GET', range)
+      const answer = await ask(check(url), 'GET', range)
       const status = range ? 206 : 200
       if (answer.statusCode === status) return answer
       answer.destroy()
@@ -36,7 +47,7 @@ export function httpStore({ id, description, weight }: HttpSettings): ImageStore
       )
     },
     async size(url) {
-      const answer = await ask(url, 'HEAD')
+      const answer = await ask(check(url), 'HEAD')
       answer.destroy()
       const length = answer.headers['content-length']
       return answer.statusCode === 200 && length !== undefined && /^\d{1,15}$/.test(length) ? Number(length) : undefined
@@ -45,7 +56,6 @@ export function httpStore({ id, description, weight }: HttpSettings): ImageStore
   }
 }
 
-/** Redirects are not followed: the operator has allowed one address, not where that may lead. */
 function ask(url: string, method: 'GET' | 'HEAD', range?: Range): Promise<IncomingMessage> {
   const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>()
   const request = (url.startsWith('https:') ? https : http).request(
