@@ -2,7 +2,7 @@
 //   node test/e2e/pictures.ts [FOLDER]        (docs/pictures unless named; root, because it starts a cloud)
 import fs from 'node:fs'
 import path from 'node:path'
-import type { Page } from 'playwright-core'
+import type { Browser, Page } from 'playwright-core'
 import * as steps from '../../dashboard/test/steps.ts'
 import { type Cloud, keyPair, startCloud } from './cloud.ts'
 import { becomes, consoleSays, importKey, launch, networkId, remove, type Server } from './person.ts'
@@ -65,6 +65,7 @@ async function takeAll(cloud: Cloud, web: Server): Promise<void> {
     await page.emulateMedia({ colorScheme: 'dark' })
     await take(page, 'dark')
     await page.emulateMedia({ colorScheme: 'light' })
+    await takeAdministrators(browser, cloud)
     await page.getByRole('button', { name: 'Language' }).click()
     await page.getByRole('menuitem', { name: '中文' }).click()
     await visit(page, '/servers/launch')
@@ -74,6 +75,56 @@ async function takeAll(cloud: Cloud, web: Server): Promise<void> {
   } finally {
     await browser.close()
   }
+}
+
+/** The pages of images and identity, as an administrator sees them; the projects that they show are taken away again. */
+async function takeAdministrators(browser: Browser, cloud: Cloud): Promise<void> {
+  const made: string[] = []
+  const project = async (name: string, description: string, parent_id?: string): Promise<string> => {
+    const body = { project: { name, description, ...(parent_id && { parent_id }) } }
+    const { project } = await cloud.admin.ask<{ project: { id: string } }>('POST', 'identity/v3/projects', body)
+    made.unshift(project.id)
+    return project.id
+  }
+  const { page } = await steps.openPage(browser)
+  try {
+    const research = await project('research', 'Everything the researchers run')
+    await project('genomics-ci', 'Builds and tests', await project('genomics', 'Sequencing pipelines', research))
+    await project('climate', 'Models of the atmosphere', research)
+    await project('web-shop', 'The shop and its staging area')
+    await steps.logIn(page, { url: cloud.url, user: cloud.admin.env.OS_USERNAME!, password: cloud.admin.env.OS_PASSWORD! })
+    await visit(page, '/projects')
+    await page.getByRole('link', { name: 'web-shop' }).waitFor()
+    await take(page, 'projects')
+    await visit(page, '/images')
+    await page.getByRole('link', { name: 'wisp-guest' }).click()
+    await page.getByRole('tab', { name: 'Properties' }).click()
+    await page.getByRole('button', { name: 'Add: os_version' }).click()
+    await take(page, 'image-properties')
+    await page.emulateMedia({ colorScheme: 'dark' })
+    await visit(page, '/application-credentials')
+    await page.getByRole('button', { name: 'Create application credential' }).first().click()
+    await page.locator('#credential-name').fill('nightly-backup')
+    await page.getByRole('dialog').getByRole('button', { name: 'Create', exact: true }).click()
+    await page.getByText('Save the secret now').waitFor()
+    await page.getByRole('checkbox', { name: 'I have kept the secret' }).focus()
+    await take(page, 'application-credential')
+  } finally {
+    await page.context().close()
+    for (const id of made) await cloud.admin.ask('DELETE', `identity/v3/projects/${id}`).catch((error) => console.error(error))
+    await forgetCredential(cloud)
+  }
+}
+
+/** The application credential of the picture. */
+async function forgetCredential({ admin }: Cloud): Promise<void> {
+  const { users } = await admin.ask<{ users: { id: string }[] }>('GET', `identity/v3/users?name=${admin.env.OS_USERNAME}`)
+  const path = `identity/v3/users/${users[0]!.id}/application_credentials`
+  const { application_credentials: all } = await admin.ask<{ application_credentials: { id: string }[] }>(
+    'GET',
+    `${path}?name=nightly-backup`,
+  )
+  for (const { id } of all) await admin.ask('DELETE', `${path}/${id}`)
 }
 
 /** Goes to a page of the dashboard by its address; the session stays. */

@@ -99,7 +99,7 @@ export function ImageCreate({ close, done }: { close: () => void; done: (imageId
         <TextInput id="image-name" value={name} isDisabled={busy} onChange={(_event, value) => setName(value)} />
       </Field>
       <div className="wisp-inline wisp-inline-top">
-        <Field label={t.images.format} id="image-format" help={t.images.formatHelp}>
+        <Field label={t.images.format} id="image-format" help={source.from === 'web' ? t.images.formatOfAddress : t.images.formatHelp}>
           <FormSelect id="image-format" value={diskFormat} isDisabled={busy} onChange={(_event, value) => setDiskFormat(value)}>
             {diskFormats.map((value) => (
               <FormSelectOption key={value} value={value} label={value} />

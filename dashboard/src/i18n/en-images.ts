@@ -95,6 +95,7 @@ export const images = {
   tooLargeHere: 'This browser can’t write a file of this size while it arrives. Use the command line instead.',
   orCommand: 'Or with the command line:',
   formatHelp: 'Recognised from the file; change it only if you know better',
+  formatOfAddress: 'Guessed from the address; correct it if need be',
   visibilities: {
     private: 'Only this project',
     public: 'Everyone',

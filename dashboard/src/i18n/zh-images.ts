@@ -96,6 +96,7 @@ export const images: Dictionary['images'] = {
   tooLargeHere: '此浏览器无法边接收边写入这么大的文件，请使用命令行。',
   orCommand: '或使用命令行：',
   formatHelp: '根据文件自动识别，确有需要时才更改',
+  formatOfAddress: '根据地址推测，必要时请更正',
   visibilities: { private: '仅本项目', public: '所有人', shared: '与指定项目共享', community: '社区' },
   project: '项目',
   offer: '共享邀请',

@@ -51,7 +51,7 @@ function useColumns(show: ImageShow, openTag: (tag: string) => void): Column<Ima
       sort: 'name',
       main: true,
       cell: ({ id, name, tags }) => (
-        <>
+        <span>
           <Link to="/images/$imageId" params={{ imageId: id }}>
             {name || id}
           </Link>{' '}
@@ -60,7 +60,7 @@ function useColumns(show: ImageShow, openTag: (tag: string) => void): Column<Ima
               {tag}
             </Label>
           ))}
-        </>
+        </span>
       ),
     },
     { title: t.status, sort: 'status', cell: ({ status }) => <ImageStatus status={status} /> },
