@@ -17,6 +17,7 @@ import { connections } from './api/federation/connections.ts'
 import { identityProviders } from './api/federation/identity-providers.ts'
 import { mappings } from './api/federation/mappings.ts'
 import { protocols } from './api/federation/protocols.ts'
+import { ecpDoor, saml2 } from './api/federation/saml2.ts'
 import { serviceProviders } from './api/federation/service-providers.ts'
 import { federatedSignIn } from './api/federation/sign-in.ts'
 import { grants } from './api/grants.ts'
@@ -85,13 +86,14 @@ export function identity({ db, key, config }: IdentityDeps): Service[] {
     ...identityProviders,
     ...mappings,
     ...protocols,
-    ...connections({ key, publicUrl }),
+    ...connections({ db, key, publicUrl }),
     ...serviceProviders,
+    ...saml2({ db, sessions, key, publicUrl }),
     ...federatedSignIn({ sessions, key, lifetime, publicUrl, trustedDashboards }),
     ...notBuiltRows,
   ]
   return [
     { ...shared, prefixes: ['/identity/v3', '/v3'], rows: rows.map(withDirectory({ db, key })) },
-    { ...shared, prefixes: ['/identity', ''], rows: allVersions },
+    { ...shared, prefixes: ['/identity', ''], rows: [...allVersions, ...ecpDoor({ db, sessions, key, publicUrl })] },
   ]
 }

@@ -52,11 +52,6 @@ const features: Feature[] = [
       'POST /OS-OAUTH2/token',
     ],
   },
-  {
-    what: 'Federation',
-    rules: {},
-    operations: ['GET /OS-FEDERATION/saml2/metadata', 'POST /auth/OS-FEDERATION/saml2', 'POST /auth/OS-FEDERATION/saml2/ecp'],
-  },
 ]
 
 export const notBuiltPolicies: PolicyDefaults = Object.fromEntries(

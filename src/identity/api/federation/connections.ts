@@ -2,10 +2,13 @@
 // and secret there, its certificates.
 import { X509Certificate } from 'node:crypto'
 import { type Static, Type as t } from 'typebox'
+import type { Database } from '../../../database/connect.ts'
 import { badRequest, notFound } from '../../../http/fault.ts'
 import { type AnyRow, type Call, row } from '../../../http/table.ts'
 import { type Connection, readConnection, spEntityId, webAddress, webWays, writeConnection } from '../../control/federation/connections.ts'
 import { readMetadata } from '../../control/federation/metadata.ts'
+import { spMetadata } from '../../control/federation/saml.ts'
+import { samlKey } from '../../control/federation/saml-key.ts'
 import { wrapped } from '../fields.ts'
 import { findProtocol } from './find.ts'
 
@@ -40,17 +43,19 @@ const saml2 = t.Object(
 )
 
 export interface ConnectionDeps {
+  db: Database
   /** The 32 bytes of secret.key. */
   key: Buffer
   publicUrl: string | undefined
 }
 
-const view = (connection: Connection) => {
-  const { type, settings, origin } = connection
+/** With what the operator has to register at the provider. */
+async function view(connection: Connection, { db, key }: ConnectionDeps) {
+  const { type, settings } = connection
   const callback_url = webAddress(connection)
-  const own =
-    type === 'saml2' ? { entity_id: spEntityId({ origin }), assertion_consumer_url: callback_url } : { redirect_uri: callback_url }
-  return { type, ...settings, ...(type === 'openid' && { has_secret: connection.secret !== null }), own }
+  if (type === 'openid') return { type, ...settings, has_secret: connection.secret !== null, own: { redirect_uri: callback_url } }
+  const metadata = await spMetadata(connection, await samlKey(db, key))
+  return { type, ...settings, own: { entity_id: spEntityId(connection), assertion_consumer_url: callback_url, metadata } }
 }
 
 /** Plain HTTP would let anyone on the way be anyone here; on this machine there is no way. */
@@ -99,7 +104,8 @@ function pemOf(certificate: string): string {
 
 const route = '/OS-FEDERATION/identity_providers/:idp_id/protocols/:protocol_id/connection' as const
 
-export function connections({ key, publicUrl }: ConnectionDeps): AnyRow[] {
+export function connections(deps: ConnectionDeps): AnyRow[] {
+  const { key, publicUrl } = deps
   const find = async ({ tx, params }: Pick<Call, 'tx' | 'params'>): Promise<Connection> => {
     const connection = await readConnection(tx, key, params.idp_id!, params.protocol_id!)
     if (!connection) throw notFound(`Could not find connection of protocol ${params.protocol_id} of Identity Provider: ${params.idp_id}.`)
@@ -118,7 +124,7 @@ export function connections({ key, publicUrl }: ConnectionDeps): AnyRow[] {
         const origin = publicUrl ?? call.url.origin
         const connection = connectionOf(body.connection, { provider: protocol.identity_provider_id, protocol: protocol.id, origin })
         await writeConnection(tx, key, connection)
-        return { connection: view(connection) }
+        return { connection: await view(connection, deps) }
       },
     }),
     row({
@@ -126,7 +132,7 @@ export function connections({ key, publicUrl }: ConnectionDeps): AnyRow[] {
       policy: 'identity:get_protocol',
       reply: 200,
       summary: 'Show how this cloud talks to the identity provider, and what to register there',
-      run: async (call) => ({ connection: view(await find(call)) }),
+      run: async (call) => ({ connection: await view(await find(call), deps) }),
     }),
     row({
       route: `DELETE ${route}`,

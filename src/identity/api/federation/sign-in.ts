@@ -1,14 +1,19 @@
 // Signing in by an identity provider: with a bearer token (command-line clients), or with a browser that goes to the provider and back.
 import { badRequest, notFound, unauthorized } from '../../../http/fault.ts'
 import { type AnyRow, type Call, row } from '../../../http/table.ts'
-import { type Connection, readConnection, webAddress, webWays } from '../../control/federation/connections.ts'
+import { askInEnvelope } from '../../control/federation/assertion.ts'
+import { type Connection, readConnection, spEntityId, webAddress, webWays } from '../../control/federation/connections.ts'
+import { takeProven } from '../../control/federation/envelope.ts'
 import { byBearer, finishOpenid, startOpenid } from '../../control/federation/openid.ts'
 import { noPendingCookie, type Pending, pendingCookie, readPending } from '../../control/federation/pending.ts'
+import { startSaml, verifySaml } from '../../control/federation/saml.ts'
+import { samlKey } from '../../control/federation/saml-key.ts'
 import { findWay, type Proven, signInFederated } from '../../control/federation/sign-in.ts'
 import type { Sessions } from '../../control/sessions.ts'
 import { asked } from '../list.ts'
 import { tokenViews } from '../token-view.ts'
 import { choicePage, forPeople, ownDashboardPage, postingPage } from './page.ts'
+import { ecpPath, readText } from './saml2.ts'
 
 export interface FederationDeps {
   sessions: Sessions
@@ -36,18 +41,37 @@ export function federatedSignIn(deps: FederationDeps): AnyRow[] {
 
   /** A token as the answer to a command-line client. */
   const authenticate = async (call: Call<undefined>) => {
-    const { token, ...session } = await signInFederated(call.db, sessions, await proofOf(call), lifetime)
+    call.audit({ action: 'authenticate', target: { typeURI: 'service/security/account/user' } })
+    const proof = await proofOf(call)
+    if (typeof proof === 'string') {
+      call.status(200)
+      call.header('content-type', 'application/vnd.paos+xml')
+      return proof
+    }
+    const { token, ...session } = await signInFederated(call.db, sessions, proof, lifetime)
+    call.audit({ initiator: { id: session.facts.user.id, name: session.facts.user.name } })
     call.header('x-subject-token', token)
     call.header('vary', 'X-Auth-Token')
     return await view(call as Call<undefined, object>, session)
   }
 
-  const proofOf = async (call: Call<undefined>): Promise<Proven> => {
+  /** What was proven, or what a client has to carry to its provider first (ECP). */
+  const proofOf = async (call: Call<undefined>): Promise<Proven | string> => {
     const bearer = /^Bearer +([\w.~+/=-]+)$/i.exec(call.headers.authorization ?? '')?.[1]
-    if (bearer === undefined) throw unauthorized()
+    if (bearer !== undefined) {
+      const connection = await connectionOf(call)
+      if (connection.type !== 'openid') throw unauthorized('This identity provider does not speak OpenID Connect.')
+      return await byBearer(connection, bearer)
+    }
+    const carried = await takeProven(call.db, key, call.headers.cookie)
+    if (carried) {
+      if (carried.provider !== call.params.idp_id) throw unauthorized()
+      return { ...carried, protocol: call.params.protocol_id! }
+    }
+    if (!call.headers.accept?.includes('application/vnd.paos+xml')) throw unauthorized()
     const connection = await connectionOf(call)
-    if (connection.type !== 'openid') throw unauthorized('This identity provider does not speak OpenID Connect.')
-    return await byBearer(connection, bearer)
+    if (connection.type !== 'saml2') throw unauthorized('This identity provider does not speak SAML.')
+    return askInEnvelope(spEntityId(connection), connection.origin + ecpPath)
   }
 
   /** Sends the browser to the provider. */
@@ -70,12 +94,14 @@ export function federatedSignIn(deps: FederationDeps): AnyRow[] {
 
   /** The browser is back: gives the dashboard its token. */
   const finish = async (call: Call<undefined>, connection: Connection, prove: (pending: Pending) => Promise<Proven>) => {
+    call.audit({ action: 'authenticate', target: { typeURI: 'service/security/account/user' } })
     const pending = readPending(key, call.headers.cookie)
     call.header('set-cookie', noPendingCookie(webAddress(connection)))
     if (!pending || pending.provider !== connection.provider || pending.protocol !== connection.protocol) {
       throw unauthorized('This sign-in was not begun in this browser, or too long ago. Begin again on the log-in page.')
     }
-    const { token } = await signInFederated(call.db, sessions, await prove(pending), lifetime)
+    const { token, facts } = await signInFederated(call.db, sessions, await prove(pending), lifetime)
+    call.audit({ initiator: { id: facts.user.id, name: facts.user.name } })
     return checkDashboard(deps, connection, pending.origin) === 'own'
       ? ownDashboardPage(call, token)
       : postingPage(call, pending.origin, { token })
@@ -116,6 +142,37 @@ export function federatedSignIn(deps: FederationDeps): AnyRow[] {
         }),
     }),
     row({
+      route: `POST ${webPath}`,
+      policy: null,
+      input: 'stream',
+      transaction: 'own',
+      reply: 200,
+      summary: 'Sign in with a browser: back with the SAML response of the identity provider',
+      run: (call) =>
+        forPeople(call, async () => {
+          const form = new URLSearchParams(await readText(call.input))
+          const sent = form.get('SAMLResponse') ?? ''
+          const connection = await connectionOf(call)
+          if (connection.type !== 'saml2' || sent === '') throw badRequest('The request body must be a form with a SAMLResponse.')
+          const address = webAddress(connection)
+          // Our cookie does not come along with what another site posts; once it is posted from here, it does.
+          if (!readPending(key, call.headers.cookie) && !form.has('again'))
+            return postingPage(call, address, { SAMLResponse: sent, again: '1' })
+          return await finish(call as unknown as Call<undefined>, connection, async ({ state }) => ({
+            provider: connection.provider,
+            protocol: connection.protocol,
+            ...(await verifySaml(call.db, Buffer.from(sent, 'base64').toString('utf8'), {
+              issuer: connection.settings.entity_id,
+              certificates: connection.settings.certificates,
+              recipient: address,
+              audience: { name: spEntityId(connection), needed: true },
+              answers: state,
+              key: await samlKey(call.db, key),
+            })),
+          }))
+        }),
+    }),
+    row({
       route: 'GET /auth/OS-FEDERATION/websso/:protocol_id',
       policy: null,
       reply: 200,
@@ -137,8 +194,7 @@ export function federatedSignIn(deps: FederationDeps): AnyRow[] {
 }
 
 async function begin(connection: Connection): Promise<{ url: string; state: string; verifier?: string; nonce?: string }> {
-  if (connection.type === 'openid') return await startOpenid(connection)
-  throw notFound('SAML')
+  return connection.type === 'openid' ? await startOpenid(connection) : await startSaml(connection)
 }
 
 const missingOrigin = () => badRequest('Request must have an origin query parameter.')
