@@ -81,11 +81,25 @@ export async function logIn(domain: string, user: string, password: string): Pro
   const { id } = await authenticate({
     identity: { methods: ['password'], password: { user: { name: user, domain: { name: domain }, password } } },
   })
-  const projects = await projectsOf(id)
+  await logInWith(id, user)
+}
+
+/** The same with an unscoped token, such as a sign-in by an identity provider leaves behind. */
+export async function logInWith(token: string, user: string): Promise<void> {
+  const projects = await projectsOf(token)
   const remembered = projects.find((project) => project.id === rememberedChoice().project)
   const chosen = remembered ?? projects[0]
   if (chosen === undefined) throw new NoProject(user)
-  sessionStarted(await scope(id, projects, chosen.id))
+  sessionStarted(await scope(token, projects, chosen.id))
+}
+
+/** An identity provider by which one may sign in, and the address at which that begins. */
+export type WebSso = { identity_provider: string; protocol: string; name: string; links: { dashboard: string } }
+
+/** For the log-in page's buttons; none where the list can't be had, because a password may still do. */
+export async function listWebSso(signal: AbortSignal): Promise<WebSso[]> {
+  const response = await fetch('/identity/v3/auth/OS-FEDERATION/websso', { headers: { accept: 'application/json' }, signal })
+  return response.ok ? ((await response.json()) as { websso: WebSso[] }).websso : []
 }
 
 /** Exchanges the token for one scoped to another project. */

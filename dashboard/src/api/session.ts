@@ -20,6 +20,8 @@ export type WhyEnded = 'expired' | 'logged-out'
 
 const storageKey = 'wisp.session'
 const choiceKey = 'wisp.choice'
+const webSsoKey = 'wisp.websso'
+const backKey = 'wisp.back'
 
 /** Where the controller mounts each service; the page comes from the same origin. */
 const prefixes: Record<Service, string> = {
@@ -80,6 +82,21 @@ export function sessionEnded(why: WhyEnded): void {
   ended = why
   sessionStorage.removeItem(storageKey)
   changed()
+}
+
+/** Where to go after a sign-in that leads away from this page; asked without an argument, and then forgotten. */
+export function wayBack(to?: string): string | undefined {
+  const known = sessionStorage.getItem(backKey) ?? undefined
+  if (to === undefined) sessionStorage.removeItem(backKey)
+  else sessionStorage.setItem(backKey, to)
+  return known
+}
+
+/** The token that a sign-in by an identity provider left in this tab, once: the page that ends it writes it there. */
+export function takeWebSsoToken(): string | undefined {
+  const token = sessionStorage.getItem(webSsoKey) ?? undefined
+  sessionStorage.removeItem(webSsoKey)
+  return token
 }
 
 /** The project and region chosen last time on this browser. */

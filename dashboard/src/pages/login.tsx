@@ -1,12 +1,13 @@
-// The log-in page: user, password, and the domain for those who have several. Goes back to where the person was.
+// The log-in page: user, password, and the domain for those who have several; and a button for each identity provider that is connected.
+// Goes back to where the person was.
 import { Alert, Button, Form, FormGroup, InputGroup, InputGroupItem, TextInput } from '@patternfly/react-core'
 import EyeIcon from '@patternfly/react-icons/dist/esm/icons/eye-icon'
 import EyeSlashIcon from '@patternfly/react-icons/dist/esm/icons/eye-slash-icon'
-import { useMutation } from '@tanstack/react-query'
+import { useMutation, useQuery } from '@tanstack/react-query'
 import { getRouteApi, Navigate, useRouter } from '@tanstack/react-router'
 import { type FormEvent, useEffect, useState } from 'react'
-import { logIn, NoProject } from '../api/identity.ts'
-import { currentSession, whyEnded } from '../api/session.ts'
+import { listWebSso, logIn, logInWith, NoProject } from '../api/identity.ts'
+import { currentSession, takeWebSsoToken, wayBack, whyEnded } from '../api/session.ts'
 import { useText } from '../i18n/index.ts'
 import { Mark } from '../ui/brand.tsx'
 import { LanguageMenu } from '../ui/header.tsx'
@@ -29,16 +30,27 @@ export function LoginPage() {
   const [withDomain, setWithDomain] = useState(false)
   const [shown, setShown] = useState(false)
   const attempt = useMutation({
-    mutationFn: () => logIn(domain, user, password),
-    onSuccess: () => router.history.push(router.options.basepath + insidePath(back)),
+    mutationFn: (token: string | undefined) => (token === undefined ? logIn(domain, user, password) : logInWith(token, t.logIn.you)),
+    onSuccess: () => router.history.push(router.options.basepath + insidePath(back ?? wayBack())),
   })
+  const { data: providers = [] } = useQuery({
+    queryKey: ['websso'],
+    queryFn: ({ signal }) => listWebSso(signal),
+    retry: false,
+    staleTime: Number.POSITIVE_INFINITY,
+  })
+  const { mutate } = attempt
+  useEffect(() => {
+    const token = takeWebSsoToken()
+    if (token !== undefined) mutate(token)
+  }, [mutate])
   useEffect(() => {
     document.title = `${t.logIn.title} · Wisp`
   }, [t])
   const ended = whyEnded()
   const submit = (event: FormEvent) => {
     event.preventDefault()
-    if (user !== '' && password !== '') attempt.mutate()
+    if (user !== '' && password !== '') attempt.mutate(undefined)
   }
   if (currentSession() !== undefined && attempt.isIdle) return <Navigate to="/" />
   return (
@@ -63,7 +75,7 @@ export function LoginPage() {
             title={ended === 'expired' ? t.logIn.expired : t.logIn.loggedOut}
           />
         )}
-        {attempt.error instanceof NoProject && <Alert isInline variant="warning" title={t.logIn.noProject(user)} />}
+        {attempt.error instanceof NoProject && <Alert isInline variant="warning" title={t.logIn.noProject(user || t.logIn.you)} />}
         {attempt.isError && !(attempt.error instanceof NoProject) && <Problem error={attempt.error} what={t.logIn.doing} />}
         <Form onSubmit={submit}>
           <FormGroup label={t.logIn.user} fieldId="user">
@@ -111,6 +123,23 @@ export function LoginPage() {
             {t.logIn.submit}
           </Button>
         </Form>
+        {providers.length > 0 && (
+          <section className="wisp-login-providers" aria-label={t.logIn.otherWays}>
+            <p className="wisp-subtle">{t.logIn.otherWays}</p>
+            {providers.map(({ identity_provider, protocol, name, links }) => (
+              <Button
+                key={`${identity_provider} ${protocol}`}
+                component="a"
+                href={links.dashboard}
+                variant="secondary"
+                isBlock
+                onClick={() => wayBack(insidePath(back))}
+              >
+                {t.logIn.with(name)}
+              </Button>
+            ))}
+          </section>
+        )}
         <p className="wisp-subtle wisp-login-hint">{t.logIn.hint}</p>
       </main>
     </div>
