@@ -5,6 +5,7 @@
 -- `generation` counts what control wants of a host; `revision` counts changes that clients see. Times are timestamptz.
 
 create extension if not exists btree_gist;
+create extension if not exists pg_trgm with schema public;
 
 -- ─── wisp: the program's own bookkeeping ───────────────────────────────────────────────────────────────────────────────────────
 create schema wisp;
@@ -122,6 +123,7 @@ create table identity.project (
 create unique index project_name on identity.project (domain_id, name) where not is_domain;
 create unique index domain_name on identity.project (name) where is_domain;
 create index project_parent on identity.project (parent_id);
+create index project_named on identity.project (name);
 
 create table identity."user" (
   id                 text primary key,
@@ -142,6 +144,9 @@ create table identity."user" (
 );
 create unique index user_name on identity."user" (domain_id, name) where not shadow;
 create index user_shadow_name on identity."user" (domain_id, name) where shadow;
+create index user_named on identity."user" (name);
+create index user_name_part on identity."user" using gin (name public.gin_trgm_ops);   -- for name__contains
+create index user_default_project on identity."user" (default_project_id) where default_project_id is not null;
 
 -- The newest row is the password; older ones are its history.
 create table identity.password (
@@ -153,6 +158,7 @@ create table identity.password (
   self_service boolean not null default false   -- set by the user; minimum_password_age holds only for these
 );
 create index password_user on identity.password (user_id, id desc);
+create index password_expires on identity.password (expires_at) where expires_at is not null;
 
 create table identity."group" (
   id          text primary key,
@@ -162,6 +168,7 @@ create table identity."group" (
   extra       jsonb not null default '{}',
   unique (domain_id, name)
 );
+create index group_named on identity."group" (name);
 
 create table identity.group_member (
   group_id   text not null references identity."group" on delete cascade,
@@ -198,6 +205,7 @@ create table identity.assignment (
   primary key (actor_id, target_id, role_id, inherited, actor_type, target_type)
 );
 create index assignment_target on identity.assignment (target_type, target_id);
+create index assignment_role on identity.assignment (role_id);
 
 create table identity.region (
   id               text primary key,

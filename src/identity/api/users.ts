@@ -96,7 +96,10 @@ export function expiring(query: RawQuery): RawBuilder<boolean> {
       `Invalid input for field 'password_expires_at': '${given.slice(0, 60)}' must be an operator (${[...operators.keys()].join(', ')}), a colon and a time as 2016-12-08T22:02:00Z`,
     )
   }
-  return sql`(select expires_at from identity.password where user_id = u.id order by id desc limit 1) ${sql.raw(operator)} ${at}`
+  return sql`u.id in (
+    select p.user_id from identity.password p
+    where p.expires_at ${sql.raw(operator)} ${at}
+      and not exists (select from identity.password newer where newer.user_id = p.user_id and newer.id > p.id))`
 }
 
 const showUser = async (call: Pick<Call, 'tx' | 'url'>, id: string, compliance: SecurityCompliance) => {

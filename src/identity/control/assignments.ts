@@ -131,8 +131,10 @@ export async function listAssignments(tx: Tx, wanted: Wanted): Promise<Assignmen
   )
 }
 
-const givenToUser = (user: string) => sql`(a.actor_type = 'user' and a.actor_id = ${user}
-  or a.actor_type = 'group' and a.actor_id in (select group_id from identity.group_member where user_id = ${user}))`
+// Arrays, because an index finds `= any(array(…))` but not `in (…) or …`.
+const givenToUser = (user: string) => sql`
+  a.actor_id = any(array(select ${user}::text union all select group_id from identity.group_member where user_id = ${user}))
+  and (a.actor_type = 'group' or a.actor_id = ${user})`
 
 const leadsToRole = (role: string) => sql`a.role_id in (
   with recursive leads(id) as (
@@ -142,11 +144,12 @@ const leadsToRole = (role: string) => sql`a.role_id in (
   ) select id from leads)`
 
 /** On one of these itself, or inherited from above it. */
-const reaches = ({ type, ids }: NonNullable<Wanted['targets']>) => sql`(
-  not a.inherited and a.target_type = ${type} and a.target_id = any(${ids})
-  or a.inherited and ${type} = 'project' and a.target_id in (
+const reaches = ({ type, ids }: NonNullable<Wanted['targets']>) => sql`
+  a.target_type in ('project', 'domain', 'system')
+  and a.target_id = any(array(
     with recursive above(id) as (
-      select parent_id from identity.project where id = any(${ids})
+      select unnest(${ids}::text[])
       union
-      select p.parent_id from identity.project p join above on p.id = above.id
-    ) select id from above))`
+      select p.parent_id from identity.project p join above on p.id = above.id where ${type} = 'project'
+    ) select id from above where id is not null))
+  and (a.inherited and ${type} = 'project' or not a.inherited and a.target_type = ${type} and a.target_id = any(${ids}))`

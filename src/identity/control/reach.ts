@@ -6,9 +6,12 @@ import type { ProjectRow } from './projects.ts'
 // `groups` are those of a federated token: its user is in them for as long as it is valid.
 const held = (userId: string, groups: string[]) => sql`
   held as (
-    select a.target_type, a.target_id, a.inherited from identity.assignment a
-    where a.actor_type = 'user' and a.actor_id = ${userId}
-       or a.actor_type = 'group' and (a.actor_id = any(${groups}) or a.actor_id in (select group_id from identity.group_member where user_id = ${userId}))
+    select a.target_type, a.target_id, a.inherited
+    from identity.assignment a join (
+      select 'user' as type, ${userId}::text as id
+      union all select 'group', unnest(${groups}::text[])
+      union all select 'group', group_id from identity.group_member where user_id = ${userId}
+    ) actor on a.actor_id = actor.id and a.actor_type = actor.type
   )`
 
 /** By id; inherited roles count for everything below. */
@@ -21,7 +24,7 @@ export async function projectsOf(tx: Tx, userId: string, groups: string[] = []):
       select p.id from identity.project p join below on p.parent_id = below.id
     )
     select * from identity.project
-    where not is_domain and (id in (select id from below) or id in (select target_id from held where target_type = 'project' and not inherited))
+    where not is_domain and id in (select id from below union select target_id from held where target_type = 'project' and not inherited)
     order by id`.execute(tx)
   return rows
 }
