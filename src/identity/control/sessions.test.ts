@@ -191,7 +191,7 @@ describe('sessions', () => {
     const manager = ((await cloud.send('GET', '/roles?name=manager', admin)).body.roles as unknown as { id: string }[])[0]!.id
     await admins('PUT', `/domains/${domain.id}/users/${user}/roles/${manager}`)
     const token = await cloud.signIn(name, 'p', { domain: { id: domain.id } })
-    const made = await cloud.send('POST', '/users', token, { user: { name: 'inside', password: 'x' } })
+    const made = await cloud.send('POST', '/users', token, { user: { name: 'inside', password: 'x', domain_id: domain.id } })
     assert.equal(made.status, 201, JSON.stringify(made.body))
     assert.equal(made.body.user!.domain_id, domain.id)
     const seen = (await cloud.send('GET', '/users', token)).body.users as unknown as Json[]
