@@ -108,7 +108,7 @@ export async function until(done: () => Promise<boolean>, seconds: number): Prom
   while (!(await done())) {
     const gone = performance.now() - began
     if (gone > seconds * 1000) throw new Error(`not done after ${seconds} s`)
-    await new Promise((go) => setTimeout(go, Math.min(Math.max(gone / 10, 5), 200)))
+    await new Promise((go) => setTimeout(go, Math.min(Math.max(gone / 10, 1), 200)))
   }
 }
 

@@ -34,6 +34,8 @@ const renewEvery = 1500
 
 /** What a transaction has poked so far: the delay by key, by kind. */
 const poked = new WeakMap<Tx, Map<string, Map<string, number>>>()
+/** The key that a transaction works on. */
+const taken = new WeakMap<Tx, Taken>()
 
 /** Says, in the caller's transaction, that `kind` `key` needs a look, now or in `delay` ms. A look under way is repeated. */
 export async function poke(tx: Tx, kind: string, key: string, delay = 0): Promise<void> {
@@ -55,13 +57,27 @@ export async function pokeAll(tx: Tx, kind: string, keys: string[], delay = 0): 
   else if (delay < 1000) afterCommit(tx, () => setTimeout(() => hints.emit('due'), delay).unref())
 }
 
-/** Writes what was poked, in the order of kind and key; `own`, the key that the transaction itself works on, is locked in its place among them. */
-async function writePokes(tx: Tx, own?: Taken): Promise<void> {
-  const kinds = poked.get(tx)
-  if (!kinds || kinds.size === 0) return
+/**
+ * Takes back the look that a handler wants of a key some time later, when that key has come to rest in the caller's transaction. What
+ * somebody asked for since stays, as does what is being worked on; nothing is waited for.
+ */
+export function settled(tx: Tx, kind: string, key: string): void {
+  beforeCommit(tx, async () => {
+    await sql`
+      delete from work.due where (kind, key) in (
+        select kind, key from work.due
+        where kind = ${kind} and key = ${key} and at > now() + interval '1 second' and lease_until is null for update skip locked)`.execute(
+      tx,
+    )
+  })
+}
+
+/** Writes what was poked, in the order of kind and key; the key that the transaction itself works on is locked in its place among them. */
+async function writePokes(tx: Tx): Promise<void> {
+  const kinds = poked.get(tx)!
+  const own = taken.get(tx)
   const rows = [...kinds].flatMap(([kind, delays]) => [...delays].map(([key, delay]) => ({ kind, key, delay, raise: 1 })))
   if (own && !kinds.get(own.kind)?.has(own.key)) rows.push({ kind: own.kind, key: own.key, delay: Number.POSITIVE_INFINITY, raise: 0 })
-  kinds.clear()
   const place = ({ kind, key }: { kind: string; key: string }) => `${kind} ${key}`
   rows.sort((a, b) => (place(a) < place(b) ? -1 : 1))
   await sql`
@@ -101,29 +117,44 @@ export function startEngine(db: Database, handlers: Record<string, Handler>, log
         returning kind, key, tries, failures, owner`.execute(db.read)
     ).rows
 
-  /** Ends the look in its own transaction. Throws if the lease was lost, so that the transaction is undone. */
-  const end = async (tx: Tx, due: Taken, again: number | null) => {
+  /**
+   * Ends the look in its own transaction; together with the commit, so nothing can be asked after it: a lease that was lost is a division by
+   * zero, which undoes the transaction. Returns whether the key was poked meanwhile: then it stays due.
+   */
+  const end = async (tx: Tx, due: Taken, again: number | null): Promise<boolean> => {
     const mine = sql`kind = ${due.kind} and key = ${due.key} and owner = ${due.owner}`
-    const ending =
+    const ended =
       again === null
-        ? sql`delete from work.due where ${mine} and tries = ${due.tries}`
+        ? sql`delete from work.due where ${mine} and tries = ${due.tries} and exists (select from mine)`
         : sql`
             update work.due set at = now() + ${again} * interval '1 millisecond', lease_until = null, failures = 0, last_error = null
-            where ${mine} and tries = ${due.tries}`
-    const [, ended] = await Promise.all([writePokes(tx, due), ending.execute(tx)])
-    if (ended.numAffectedRows) return
-    const stays = await sql`update work.due set lease_until = null, failures = 0, last_error = null where ${mine}`.execute(tx)
-    if (!stays.numAffectedRows) throw new Error('the lease was lost to another process')
-    hintDue(tx)
+            where ${mine} and tries = ${due.tries} and exists (select from mine)`
+    const { rows } = await sql<{ poked: boolean }>`
+      with mine as (select tries from work.due where ${mine} for update),
+      ended as (${ended}),
+      stays as (update work.due set lease_until = null, failures = 0, last_error = null where ${mine} and tries <> ${due.tries} and exists (select from mine))
+      select 1 / count(*) as held, bool_or(tries <> ${due.tries}) as poked from mine`
+      .execute(tx)
+      .catch((error: unknown) => {
+        throw (error as { code?: string }).code === '22012' ? new Error('the lease was lost to another process') : error
+      })
+    return rows[0]!.poked
   }
 
   const look = async (due: Taken): Promise<void> => {
     crash(`${due.kind}: taken`)
     try {
       const again = await db.write(async (tx) => {
+        taken.set(tx, due)
         const result = await handlers[due.kind]!(tx, due.key)
-        await end(tx, due, result)
         crash(`${due.kind}: before commit`)
+        let stays = false
+        beforeCommit(tx, async () => {
+          stays = await end(tx, due, result)
+        })
+        afterCommit(tx, () => {
+          if (stays) wake()
+        })
         return result
       })
       crash(`${due.kind}: committed`)

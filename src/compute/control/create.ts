@@ -97,7 +97,9 @@ export async function createServers(tx: Tx, who: Who, projectId: string, request
       })),
     )
     .execute()
-  await Promise.all([inserted, beginActions(tx, servers, who.user.id, requestId, 'create')])
+  const begun = beginActions(tx, servers, who.user.id, requestId, 'create')
+  const alone = known && wanted.networks === 'none'
+  await Promise.all([inserted, begun, alone ? room() : undefined])
   for (const server of servers)
     await requestPorts(
       tx,
@@ -105,7 +107,7 @@ export async function createServers(tx: Tx, who: Who, projectId: string, request
       { ...server, security_groups: wanted.security_groups, availability_zone: wanted.availability_zone },
       wanted.networks,
     )
-  if (known) await room()
+  if (known && !alone) await room()
   for (const { id } of servers) hintChanged(tx, 'server', id, projectId)
   await pokeAll(
     tx,

@@ -105,19 +105,20 @@ async function rest(tx: Tx, facts: Facts): Promise<null> {
 
 async function place(tx: Tx, facts: Facts): Promise<number | null> {
   const { server } = facts
-  const host = await claimHost(tx, server, await chooseHosts(tx, server))
+  const candidates = await chooseHosts(tx, server)
+  const [host, nics] = await Promise.all([claimHost(tx, server, candidates), nicsOf(tx, server.id)])
   if (!host) {
     const { message, details } = await explainNoHost(tx, server)
     return fail(tx, facts, message, { details })
   }
   crash('server: claimed')
-  const [network, nics] = await Promise.all([
-    bindPorts(tx, server.id, { id: host.id, name: host.name }).catch((error: unknown) => {
-      if (error instanceof Fault) return error
-      throw error
-    }),
-    nicsOf(tx, server.id),
-  ])
+  const network =
+    nics.length === 0
+      ? []
+      : await bindPorts(tx, server.id, { id: host.id, name: host.name }).catch((error: unknown) => {
+          if (error instanceof Fault) return error
+          throw error
+        })
   if (network instanceof Fault) return tryAnother(tx, facts, host.name, network.message)
   const body = serverDocument(server, nics)
   await Promise.all([
