@@ -52,10 +52,30 @@ it('explains what a user may do, and what is missing', async () => {
   assert.equal((await say('explain', 'demo', 'identity:list_domains', 'demo')).status, 0, 'the policy file counts')
 })
 
+it('explains what a user may do to one thing', async () => {
+  const { read } = test.db
+  const projects = await read.selectFrom('identity.project').select(['id', 'name']).where('name', 'in', ['demo', 'admin']).execute()
+  const idOf = (name: string) => projects.find((project) => project.name === name)!.id
+  for (const [id, owner] of [
+    ['mine', idOf('demo')],
+    ['theirs', idOf('admin')],
+  ] as const)
+    await read.insertInto('image.image').values({ id, owner, name: id, visibility: 'private' }).execute()
+  const own = await say('explain', 'demo', 'delete_image', 'mine')
+  assert.equal(own.status, 0)
+  assert.match(own.lines.at(-1)!, /Asked of the image mine \(mine\)/)
+  const foreign = await say('explain', 'demo', 'delete_image', 'demo', 'theirs')
+  assert.equal(foreign.status, 1)
+  assert.match(foreign.lines[0]!, /^denied .*project_id/)
+  assert.equal((await say('explain', 'admin', 'delete_image', 'admin', 'mine')).status, 0)
+  assert.equal((await say('explain', 'demo', 'identity:get_project', 'demo', idOf('demo'))).status, 0)
+  assert.equal((await say('explain', 'demo', 'identity:get_project', 'demo', idOf('admin'))).status, 1)
+})
+
 it('says what it does not know', async () => {
   await assert.rejects(say('explain', 'nobody', 'identity:create_project'), /no user 'nobody'/)
   await assert.rejects(say('explain', 'demo', 'identity:fly'), /no rule 'identity:fly'/)
-  await assert.rejects(say('explain', 'demo', 'identity:create_project', 'nowhere'), /no project 'nowhere'/)
+  await assert.rejects(say('explain', 'demo', 'identity:create_project', 'nowhere'), /'nowhere' is neither a project/)
   await assert.rejects(say('explain', 'demo', 'identity:create_project', 'admin'), /has no role in admin/)
   await assert.rejects(say('sing'), /wisp policy list/)
 })

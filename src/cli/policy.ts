@@ -10,12 +10,13 @@ import type { Who } from '../http/who.ts'
 import { notBuiltPolicies } from '../identity/api/not-built.ts'
 import { policies as identity, scopes as identityScopes } from '../identity/api/policies.ts'
 import { type Facts, readFacts } from '../identity/control/facts.ts'
-import { projectsOf, reachesSystem } from '../identity/control/reach.ts'
+import { domainsOf, projectsOf, reachesSystem } from '../identity/control/reach.ts'
 import type { Scope } from '../identity/control/tokens.ts'
 import { policies as image, scopes as imageScopes } from '../image/api/policies.ts'
 import { policies as network } from '../network/api/policies.ts'
 import { policies as placement } from '../placement/api/policies.ts'
 import { databaseOf } from '../start/cloud.ts'
+import { findSubject } from './policy-object.ts'
 
 const services = [
   { type: 'identity', policies: { ...identity, ...notBuiltPolicies }, scopes: identityScopes },
@@ -26,14 +27,14 @@ const services = [
   { type: 'block-storage', policies: blockStorage },
 ]
 
-const usage = 'wisp policy list [TEXT], or wisp policy explain USER RULE [PROJECT|system]'
+const usage = 'wisp policy list [TEXT], or wisp policy explain USER RULE [PROJECT|DOMAIN|system] [OBJECT]'
 
 export async function policy(config: Config, words: string[]): Promise<number> {
   const [verb, ...rest] = words
   const file = config.policyFile ?? path.join(config.home, 'policy.yaml')
   if (verb === 'list' && rest.length <= 1) return list(file, rest[0] ?? '')
-  const [user, rule, place, ...more] = rest
-  if (verb === 'explain' && user && rule && more.length === 0) return explain(config, file, { user, rule, place })
+  const [user, rule, place, object, ...more] = rest
+  if (verb === 'explain' && user && rule && more.length === 0) return explain(config, file, { user, rule, place, object })
   throw new Error(`wisp policy wants to know what: ${usage}`)
 }
 
@@ -55,10 +56,12 @@ interface Question {
   user: string
   rule: string
   place: string | undefined
+  /** The id of what the rule is asked about; a third word that is no place is one, too. */
+  object: string | undefined
 }
 
 /** Exit status 0 when the rule allows in every place that was asked about, 1 otherwise. */
-async function explain(config: Config, file: string, { user, rule, place }: Question): Promise<number> {
+async function explain(config: Config, file: string, { user, rule, place: third, object: fourth }: Question): Promise<number> {
   const service = rulesInForce(services, file).find((known) => known.rule === rule)?.service
   if (!service) throw new Error(`There is no rule '${rule}'. "wisp policy list" lists them`)
   const db = connect(databaseOf(config), { name: 'wisp policy', connections: 2 })
@@ -66,19 +69,32 @@ async function explain(config: Config, file: string, { user, rule, place }: Ques
   try {
     const tx = db.read
     const found = await findUser(tx, user)
+    const isPlace = third === undefined || third === 'system' || fourth !== undefined || (await placesCalled(tx, third)).length > 0
+    const [place, object] = isPlace ? [third, fourth] : [undefined, third]
+    const subject = object === undefined ? undefined : await findSubject(tx, object)
     let denied = 0
     for (const scope of await scopesOf(tx, found.id, place)) {
       const facts = await readFacts(tx, found.id, scope)
       if (!facts) throw new Error(`${found.name} has no role in ${place}, or one of the two is disabled: no token at all`)
       const who = whoIs(facts)
-      const reason = enforcer.of(service).explain(rule, who, targetOf(who))
+      const reason = enforcer.of(service).explain(rule, who, subject ? { ...targetOf(who), ...subject.target } : targetOf(who))
       if (reason !== '') denied++
-      const where = who.project ? `in project ${who.project.name}` : who.system ? 'on the system' : 'without a scope'
+      const where = who.project
+        ? `in project ${who.project.name}`
+        : who.domain
+          ? `in domain ${who.domain.name}`
+          : who.system
+            ? 'on the system'
+            : 'without a scope'
       console.log(
         `${reason === '' ? 'allowed' : 'denied '}  ${found.name} ${where} (${who.roles.join(', ') || 'no roles'})${reason && `: ${reason}`}`,
       )
     }
-    console.log(`\nAsked of ${found.name}'s own things there; a rule may decide otherwise about those of others.`)
+    console.log(
+      subject
+        ? `\nAsked of the ${subject.title}.`
+        : `\nAsked of ${found.name}'s own things there; a rule may decide otherwise about those of others. Name one by its id.`,
+    )
     return denied === 0 ? 0 : 1
   } finally {
     enforcer.close()
@@ -104,20 +120,24 @@ async function scopesOf(tx: Tx, userId: string, place: string | undefined): Prom
   if (place === 'system') return [{ kind: 'system' }]
   if (place === undefined) {
     const projects = (await projectsOf(tx, userId)).map(({ id }): Scope => ({ kind: 'project', id }))
-    const all: Scope[] = (await reachesSystem(tx, userId)) ? [...projects, { kind: 'system' }] : projects
+    const domains = (await domainsOf(tx, userId)).map(({ id }): Scope => ({ kind: 'domain', id }))
+    const all: Scope[] = [...projects, ...domains, ...((await reachesSystem(tx, userId)) ? [{ kind: 'system' as const }] : [])]
     return all.length > 0 ? all : [{ kind: 'none' }]
   }
-  const rows = await tx
-    .selectFrom('identity.project')
-    .select(['id', 'name'])
-    .where('is_domain', '=', false)
-    .where((e) => e.or([e('id', '=', place), e('name', '=', place)]))
-    .execute()
+  const rows = await placesCalled(tx, place)
   const one = rows.find(({ id }) => id === place) ?? (rows.length === 1 ? rows[0] : undefined)
-  if (one) return [{ kind: 'project', id: one.id }]
+  if (one) return [{ kind: one.is_domain ? 'domain' : 'project', id: one.id }]
   if (rows.length === 0) throw new Error(`There is no project '${place}'. "openstack project list" lists them`)
   throw new Error(`${rows.length} projects are called '${place}'. Name one by its id: ${rows.map(({ id }) => id).join(', ')}`)
 }
+
+const placesCalled = (tx: Tx, place: string) =>
+  tx
+    .selectFrom('identity.project')
+    .select(['id', 'name', 'is_domain'])
+    .where((e) => e.or([e('id', '=', place), e('name', '=', place)]))
+    .orderBy('is_domain')
+    .execute()
 
 const whoIs = ({ user, project, domain, system, roles }: Facts): Who => ({
   user,
