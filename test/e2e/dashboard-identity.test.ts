@@ -7,6 +7,7 @@ import type { Browser, Page } from 'playwright-core'
 import { parse } from 'yaml'
 import * as steps from '../../dashboard/test/steps.ts'
 import { type Cloud, startCloud } from './cloud.ts'
+import { patience } from './run-program.ts'
 
 const run = `people-${process.pid}`
 const first = 'a password of four words'
@@ -28,11 +29,18 @@ async function made<T extends { id: string }>(many: string): Promise<T[]> {
   return rows.filter(({ name }) => name.startsWith(run))
 }
 
+/** A page with the patience of all these tests: a busy machine takes its time. */
+async function open(): Promise<{ page: Page; errors: string[] }> {
+  const opened = await steps.openPage(browser)
+  opened.page.setDefaultTimeout(patience * 1000)
+  return opened
+}
+
 before(async () => {
   cloud = await startCloud()
   browser = await steps.openBrowser()
-  const one = await steps.openPage(browser)
-  const other = await steps.openPage(browser)
+  const one = await open()
+  const other = await open()
   admin = one.page
   user = other.page
   errors = [one.errors, other.errors]

@@ -9,6 +9,7 @@ import { after, before, test } from 'node:test'
 import type { Browser, Page } from 'playwright-core'
 import * as steps from '../../dashboard/test/steps.ts'
 import { type Cloud, startCloud } from './cloud.ts'
+import { patience } from './run-program.ts'
 
 const run = `pages-${process.pid}`
 const password = 'a password of four words'
@@ -50,13 +51,20 @@ const find = async (): Promise<Image> => {
 const visit = (where: string) => page.goto(`${cloud.url}/dashboard${where}`)
 const act = (action: string) => steps.act(page, action)
 
+/** A page with the patience of all these tests: a busy machine takes its time. */
+async function open(): Promise<{ page: Page; errors: string[] }> {
+  const opened = await steps.openPage(browser)
+  opened.page.setDefaultTimeout(patience * 1000)
+  return opened
+}
+
 before(async () => {
   fs.writeFileSync(file, bits)
   cloud = await startCloud()
   project = (await cloud.admin.ask<{ project: { id: string } }>('POST', 'identity/v3/projects', { project: { name: run } })).project
   users = [await neighbour('member'), await neighbour('reader')]
   browser = await steps.openBrowser()
-  ;({ page, errors } = await steps.openPage(browser))
+  ;({ page, errors } = await open())
   // The browser's own dialog for files is out of a test's reach; without it the page saves as every other browser does.
   await page.addInitScript(() => Reflect.deleteProperty(globalThis, 'showSaveFilePicker'))
   await steps.logIn(page, { url: cloud.url, user: cloud.demo.env.OS_USERNAME!, password: cloud.demo.env.OS_PASSWORD! })
@@ -119,7 +127,7 @@ test('an image is shared with another project, which finds the offer and accepts
   await page.getByRole('button', { name: 'Share', exact: true }).click()
   await page.getByText('Not answered yet').waitFor()
 
-  const other = await steps.openPage(browser)
+  const other = await open()
   await steps.logIn(other.page, { url: cloud.url, user: `${run}-member`, password })
   await other.page.goto(`${cloud.url}/dashboard/images?show=offered`)
   await other.page.getByRole('button', { name: 'Accept' }).click()
@@ -134,7 +142,7 @@ test('an image is shared with another project, which finds the offer and accepts
 })
 
 test('who may only look is told so, and neither uploads nor deletes', async () => {
-  const other = await steps.openPage(browser)
+  const other = await open()
   await steps.logIn(other.page, { url: cloud.url, user: `${run}-reader`, password })
   await other.page.goto(`${cloud.url}/dashboard/images?name=${run}`)
   await other.page.getByRole('button', { name: `More actions: ${run}` }).click()
