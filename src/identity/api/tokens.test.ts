@@ -76,7 +76,7 @@ describe('tokens', () => {
       })
     }
     assert.equal((await cloud.send('POST', '/auth/tokens', undefined, byToken('gibberish'))).status, 404, 'as Keystone has it for tokens')
-    const odd = await cloud.send('POST', '/auth/tokens', undefined, { auth: { identity: { methods: ['totp'], totp: {} } } })
+    const odd = await cloud.send('POST', '/auth/tokens', undefined, { auth: { identity: { methods: ['runes'], runes: {} } } })
     assert.equal(odd.status, 401)
     assert.match(String(odd.body.error!.message), /unsupported method/)
   })

@@ -4,13 +4,14 @@ import { badRequest, forbidden, notFound } from '../../http/fault.ts'
 import { type AnyRow, type Call, row } from '../../http/table.ts'
 import type { SecurityCompliance } from '../../security-compliance.ts'
 import { domainsOf, projectsOf, reachesSystem } from '../control/reach.ts'
+import type { Receipt } from '../control/receipts.ts'
 import { revokeToken } from '../control/revocations.ts'
 import type { Session, Sessions } from '../control/sessions.ts'
 import { type AuthRequest, signIn } from '../control/sign-in.ts'
 import { domainView } from './domains.ts'
 import { base, collection, selfLink } from './list.ts'
 import { projectView } from './projects.ts'
-import { tokenViews } from './token-view.ts'
+import { timestamp, tokenViews } from './token-view.ts'
 
 const text = t.Optional(t.String())
 const domain = t.Optional(t.Object({ id: text, name: text }))
@@ -22,6 +23,7 @@ const authRequest = t.Object({
       methods: t.Array(t.String()),
       password: t.Optional(t.Object({ user: t.Optional(t.Object({ ...user, password: text })) })),
       token: t.Optional(t.Object({ id: t.String() })),
+      totp: t.Optional(t.Object({ user: t.Optional(t.Object({ ...user, passcode: text })) })),
       application_credential: t.Optional(t.Object({ id: text, name: text, secret: text, user: t.Optional(t.Object(user)) })),
     }),
     scope: t.Optional(
@@ -48,6 +50,12 @@ export interface TokenDeps {
   publicUrl: string | undefined
   compliance: SecurityCompliance
 }
+
+/** keystone/receipt/handlers.py */
+const receiptView = ({ methods, user, issuedAt, expiresAt, required }: Receipt) => ({
+  receipt: { methods, user, expires_at: timestamp(expiresAt), issued_at: timestamp(issuedAt) },
+  required_auth_methods: required,
+})
 
 /** The refusals of validate_issue_token_auth, beyond the schema. */
 function checkNames({ identity, scope }: AuthRequest): void {
@@ -106,7 +114,15 @@ export function tokens(deps: TokenDeps): AnyRow[] {
         call.audit({ action: 'authenticate', target: { typeURI: 'service/security/account/user' } })
         checkNames(auth)
         const { db, remote, audit } = call
-        const { token, ...session } = await signIn({ db, key, sessions, lifetime, compliance, remote, audit }, auth)
+        const receipt = call.headers['openstack-auth-receipt']
+        const deps = { db, key, sessions, lifetime, compliance, remote, audit, ...(receipt !== undefined && { receipt: String(receipt) }) }
+        const signedIn = await signIn(deps, auth)
+        if ('receipt' in signedIn) {
+          call.status(401)
+          call.header('openstack-auth-receipt', signedIn.receipt)
+          return receiptView(signedIn)
+        }
+        const { token, ...session } = signedIn
         const { user, project, domain } = session.facts
         call.audit({
           initiator: { id: user.id, name: user.name, ...(project && { project_id: project.id }), ...(domain && { domain_id: domain.id }) },

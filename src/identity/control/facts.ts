@@ -147,7 +147,7 @@ async function readOwn(
     lives: row.lives,
     userSince: row.since.getTime(),
     passwordExpiresAt: row.password_expires_at,
-    factors: row.options.multi_factor_auth_enabled ? (row.options.multi_factor_auth_rules ?? []) : [],
+    factors: (row.options.multi_factor_auth_enabled ?? true) ? (row.options.multi_factor_auth_rules ?? []) : [],
     federation: row.federation,
   }
 }

@@ -6,10 +6,11 @@ import type { Who } from '../../http/who.ts'
 import { hints } from '../../work/hint.ts'
 import { type Catalog, readCatalog } from './catalog.ts'
 import { type Facts, readFacts } from './facts.ts'
+import type { Fields } from './packed.ts'
 import { revocations } from './revocations.ts'
 import { readServiceProviders, type ServiceProvider } from './service-providers.ts'
 import { tokenKeys } from './token-keys.ts'
-import { type Claims, openToken, sealToken } from './tokens.ts'
+import { type Claims, openNote, openToken, sealNote, sealToken } from './tokens.ts'
 
 /** A valid token, opened. */
 export interface Session {
@@ -25,6 +26,9 @@ export interface Sessions {
   /** Null if the token is not ours, expired, revoked, or voided by any change of its user, project, domain or roles. */
   open(token: string): Promise<Session | null>
   seal(claims: Claims): Promise<string>
+  /** Sealed notes of other kinds than tokens; see tokens.ts. */
+  sealNote(kind: number, fields: Fields): Promise<string>
+  openNote(kind: number, note: string): Promise<Fields | null>
   /** What the user is and may do there: as remembered if that is not null and `fits`, else as the database says. */
   facts(about: About, fits: (facts: Facts) => boolean): Promise<Facts | null>
   catalog(): Promise<Catalog>
@@ -137,6 +141,9 @@ export function openSessions(db: Database, sealingKey: Buffer): Sessions {
       // Another controller may have changed it within the last second, and whoever did knows.
       return known && fits(known) ? known : await readAnew(about, factsKey(about))
     },
+
+    sealNote: (kind, fields) => sealNote(keys, kind, fields),
+    openNote: (kind, note) => openNote(keys, kind, note),
 
     catalog: untilChanged(() => readCatalog(db.read)),
     serviceProviders: untilChanged(() => readServiceProviders(db.read)),

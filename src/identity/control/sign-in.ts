@@ -9,8 +9,10 @@ import { proveOutside } from './directory.ts'
 import { type Facts, readFacts } from './facts.ts'
 import { expecting, forbiddenAction } from './faults.ts'
 import { type Demands, type Named, provePassword } from './prove-password.ts'
+import { makeReceipt, methodsOf, type Receipt, suffices } from './receipts.ts'
 import type { Session, Sessions } from './sessions.ts'
 import { type Claims, type Delegation, newAuditId, type Scope } from './tokens.ts'
+import { byTotp } from './totp.ts'
 import { consumeTrust } from './trusts.ts'
 
 export interface AuthRequest {
@@ -18,6 +20,7 @@ export interface AuthRequest {
     methods: string[]
     password?: { user: Named & { password: string } }
     token?: { id: string }
+    totp?: { user?: Named & { passcode?: string } }
     application_credential?: { id?: string; name?: string; user?: Named; secret?: string }
   }
   scope?:
@@ -36,6 +39,8 @@ export interface SignInDeps extends Demands {
   sessions: Sessions
   /** Seconds for which a token is valid that was not made from another. */
   lifetime: number
+  /** For methods that were used before (see receipts.ts). */
+  receipt?: string | undefined
 }
 
 /** Who it is, as one method has shown. */
@@ -53,13 +58,14 @@ export interface Proof {
 type Prove = (deps: SignInDeps, identity: AuthRequest['identity'], scope: AuthRequest['scope']) => Promise<Proof>
 
 const provers: Record<string, Prove> = {
+  totp: ({ db, key, remote }, { totp }) => byTotp(db, key, totp?.user, remote),
   token: ({ sessions }, { token }, scope) => byToken(sessions, token!.id, scope),
   password: (deps, { password }) => byPassword(deps, password!.user),
   application_credential: ({ db, remote }, { application_credential }) => byApplicationCredential(db, application_credential!, remote),
 }
 
 /** @throws Fault 400 for a request without sense, 401 for all that is not to be let in, 403 for what a delegation may not be used for */
-export async function signIn(deps: SignInDeps, request: AuthRequest): Promise<SignedIn> {
+export async function signIn(deps: SignInDeps, request: AuthRequest): Promise<SignedIn | Receipt> {
   const { db, sessions, lifetime } = deps
   const methods = [...new Set(request.identity.methods)]
   for (const method of methods) if (!(method in request.identity)) throw expecting(method, 'identity')
@@ -75,7 +81,8 @@ export async function signIn(deps: SignInDeps, request: AuthRequest): Promise<Si
   for (const method of methods) proofs.push(await provers[method]!(deps, request.identity, request.scope))
   const [first] = proofs
   if (!first || proofs.some(({ user, since }) => user !== first.user || since !== first.since)) throw unauthorized()
-  const used = [...new Set([...methods, ...proofs.flatMap((proof) => proof.methods)])]
+  const before = deps.receipt === undefined ? [] : await methodsOf(sessions, deps.receipt, first)
+  const used = [...new Set([...methods, ...proofs.flatMap((proof) => proof.methods), ...before])]
 
   const parent = proofs.find(({ claims }) => claims)?.claims
   const lentBy = proofs.find((proof) => proof.delegation)?.delegation
@@ -83,8 +90,7 @@ export async function signIn(deps: SignInDeps, request: AuthRequest): Promise<Si
     ? await scopeByDelegation(db, first.user, lentBy)
     : await scopeFor(deps, first, wanted, parent?.federation)
   if (facts.userSince !== first.since) throw unauthorized()
-  const { factors } = facts
-  if (factors.length > 0 && !factors.some((rule) => rule.every((method) => used.includes(method)))) throw unauthorized()
+  if (!suffices(facts, used)) return await makeReceipt(sessions, facts, first.user, used)
   if (wanted.kind === 'trust' && !lentBy) await db.write((tx) => consumeTrust(tx, wanted.id))
   return await issue(sessions, { user: first.user, scope, facts, methods: used, lifetime, parent })
 }

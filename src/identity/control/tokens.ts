@@ -50,6 +50,8 @@ const methodLetters = {
   saml2: 's',
   external: 'x',
 } as const
+export const isMethod = (name: string): boolean => Object.hasOwn(methodLetters, name)
+
 const scopeLetters = { project: 'p', domain: 'd', system: 's', none: 'n' } as const
 const delegationLetters = { application_credential: 'a', trust: 't', oauth1: 'o' } as const
 
