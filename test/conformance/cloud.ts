@@ -58,6 +58,7 @@ export async function startCloud({ hosts = 2 } = {}): Promise<Cloud> {
     WISP_GUEST_IMAGE: 'off',
     WISP_DASHBOARD: 'off',
     WISP_LOG_LEVEL: 'info',
+    WISP_IMPORT_ALLOW: `public,127.0.0.1:${port}`,
     DATABASE_URL: databaseUrl,
   }
   const config = loadConfig({ ...process.env, ...env })

@@ -59,7 +59,7 @@ const features: Settings = {
     vnc_console: false,
     attach_encrypted_volume: false,
   },
-  'image-feature-enabled': { api_v2: true, import_image: false, os_glance_reserved: true },
+  'image-feature-enabled': { api_v2: true, import_image: true, os_glance_reserved: true },
   'network-feature-enabled': {
     ipv6: true,
     ipv6_subnet_attributes: true,
@@ -117,7 +117,14 @@ export async function makeWorkspace(cloud: Cloud, folder: string, { plugins = fa
       ready_wait: 0,
     },
     // Only formats without a signature: tempest uploads random bytes and calls them an image of the first that is named here.
-    image: { build_interval: 1, build_timeout: 60, disk_formats: 'raw,ami,ari,aki', container_formats: 'bare,ami,ari,aki' },
+    image: {
+      build_interval: 1,
+      build_timeout: 60,
+      disk_formats: 'raw,ami,ari,aki',
+      container_formats: 'bare,ami,ari,aki',
+      // What is fetched from the web: anything will do, and the controller itself is there.
+      http_image: `${cloud.url}/healthz`,
+    },
     network: { project_network_cidr: '10.100.0.0/16', project_network_mask_bits: 28, build_interval: 1, build_timeout: 60 },
     ...features,
   }

@@ -136,10 +136,10 @@ function wantedStores({ headers }: Pick<Call, 'headers'>, stores: Stores, { all_
   if (all_stores) {
     if (named || header !== undefined)
       throw badRequest("All_stores parameter can't be used with x-image-meta-store header or stores parameter")
-    return able
+    return able.sort()
   }
   if (named && header !== undefined) throw badRequest("Stores parameter and x-image-meta-store header can't be both specified")
-  const wanted = [...new Set(named ?? [header === undefined ? stores.default.id : String(header)])]
+  const wanted = [...new Set(named ?? [header === undefined ? stores.default.id : String(header)])].sort()
   const unknown = wanted.find((store) => !able.includes(store))
   if (unknown !== undefined) throw conflict(`Store for identifier ${unknown.slice(0, 60)} not found, or read-only`)
   return wanted

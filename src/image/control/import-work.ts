@@ -237,6 +237,7 @@ async function proceed(work: Work, file: string, size: number, phase: 'prepare' 
 
 async function fetchPhase(work: Work, task: TaskRow, secret: Secret): Promise<void> {
   const { config, reach, signal } = work
+  if (secret.url === '') throw new Fault(400, 'The catalog has no image service in that region, with that interface.')
   const metadata = secret.token === undefined ? undefined : await fetchMetadata(secret, signal)
   const { data, size: announced } = await fetchUrl(
     reach,
