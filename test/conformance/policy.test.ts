@@ -2,62 +2,24 @@
 // off with an exception (a 500 in OpenStack), ours says no. Only one thing is meant otherwise, so it isn't asked: a caller and an object that
 // lack the same thing don't match here.
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-import path from 'node:path'
-import { createInterface } from 'node:readline'
 import { after, before, test } from 'node:test'
 import fc from 'fast-check'
-import { credentials } from '../../src/http/check.ts'
 import { openPolicy, type Target } from '../../src/http/policy.ts'
 import type { Who } from '../../src/http/who.ts'
-import { debian } from './tempest.ts'
+import { type Oslo, plain, type Question, startOslo, type Verdict } from './oslo.ts'
 
-type Verdict = 'yes' | 'no' | 'error'
 interface Asked {
   rules: Record<string, unknown>
-  questions: { rule: string; who: Who; target: Target }[]
+  questions: Question[]
 }
 
 const runs = process.env.WISP_FULL === '1' ? 20_000 : 1_500
-let oslo: { judge(asked: Asked): Promise<Verdict[]>; end(): Promise<void> }
+let oslo: Oslo
 
 before(() => {
-  const child = spawn('python3', [path.join(import.meta.dirname, 'policy.py')], { env: debian(), stdio: ['pipe', 'pipe', 'inherit'] })
-  const gone = once(child, 'exit')
-  const answers = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
-  oslo = {
-    async judge({ rules, questions }) {
-      const told = questions.map(({ rule, who, target }) => ({ rule, target: flat(target), creds: plain(who) }))
-      child.stdin.write(`${JSON.stringify({ rules, questions: told })}\n`)
-      const { value, done } = await answers.next()
-      if (done) throw new Error('oslo.policy ended: apt-get install python3-oslo.policy')
-      return JSON.parse(value) as Verdict[]
-    },
-    async end() {
-      child.stdin.end()
-      await gone
-    },
-  }
+  oslo = startOslo()
 })
 after(() => oslo.end())
-
-/** The caller as Keystone tells oslo.policy. */
-function plain(who: Who): object {
-  const { lowerRoles: _, ...creds } = credentials(who)
-  return JSON.parse(JSON.stringify(creds)) as object
-}
-
-/** Keystone flattens its targets before it asks: `target.user.id` is one key. */
-function flat(target: Target, prefix = ''): Target {
-  return Object.fromEntries(
-    Object.entries(target).flatMap(([key, value]) => [
-      [prefix + key, value],
-      ...(isObject(value) ? Object.entries(flat(value, `${prefix}${key}.`)) : []),
-    ]),
-  )
-}
-const isObject = (value: unknown): value is Target => typeof value === 'object' && value !== null && !Array.isArray(value)
 
 const ids = fc.constantFrom('a', 'b', 'True')
 const roles = ['reader', 'member', 'Manager', 'admin', 'a']
@@ -179,7 +141,7 @@ test('any rules mean here what they mean to oslo.policy', { timeout: runs * 60 +
     // A rule that isn't there is our own mistake, not the operator's: it has no default.
     const known = questions.filter(({ rule }) => Object.hasOwn(rules, rule))
     const policy = openPolicy([{ type: 'it', policies: rules as Record<string, string> }]).of('it')
-    const verdicts = await oslo.judge({ rules, questions: known })
+    const verdicts = await oslo.judge(rules, known)
     for (const [i, { rule, who, target }] of known.entries()) {
       seen[verdicts[i]!]++
       const allowed = policy.allows(rule, who, target)

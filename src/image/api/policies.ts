@@ -55,5 +55,7 @@ export const policies: PolicyDefaults = {
   ),
 }
 
+// What says nothing of images: schemas, and what the others are made of.
+const ofAll = new Set(['default', 'context_is_admin', 'service_api', 'metadef_default', 'metadef_admin'])
 /** Images belong to projects; who has a token of a domain or of the system has no business here. */
-export const scopes: Scopes = ['project']
+export const scopes: Scopes = (rule) => (ofAll.has(rule) ? ['project', 'domain', 'system'] : ['project'])
