@@ -25,7 +25,7 @@ const parameters: Record<string, string> = {
 
 function refuseUnknown(call: Pick<Call, 'version'>, names: string[]): void {
   for (const name of names) {
-    const first = parameters[name]
+    const first = Object.hasOwn(parameters, name) ? parameters[name] : undefined
     if (first !== undefined && atLeast(call, first)) continue
     if (/^(resources|required|member_of|in_tree)[\w-]+$/.test(name) && atLeast(call, '1.25')) {
       throw notBuilt(`The request group '${name}'`)

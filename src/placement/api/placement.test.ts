@@ -282,6 +282,7 @@ describe('placement', () => {
     }
     assert.deepEqual(await found('resources=VCPU:2,MEMORY_MB:100'), ['a', 'b'])
     assert.deepEqual(await found('resources=VCPU:3'), ['b'])
+    assert.match(String(await found('resources=VCPU:3&__proto__=1')), /^400 .*'__proto__' was unexpected/)
     assert.deepEqual(await found('resources=VCPU:1&limit=1'), ['a'])
     assert.deepEqual(await found('resources=VCPU:1&required=HW_CPU_X86_AVX2'), ['b'])
     assert.deepEqual(await found('resources=VCPU:1&required=!HW_CPU_X86_AVX2'), ['a'])
