@@ -203,7 +203,7 @@ describe('sessions', () => {
     assert.equal(await statusOf('GET', `/users/${cloud.adminUserId}`, token), 403)
     assert.equal(await statusOf('POST', '/users', token, { user: { name: 'x', domain_id: 'default' } }), 403)
     assert.equal(await statusOf('POST', '/services', token, { service: { type: 'x' } }), 403)
-    const project = (await cloud.send('POST', '/projects', token, { project: { name: 'theirs' } })).body.project!
+    const project = (await cloud.send('POST', '/projects', token, { project: { name: 'theirs', domain_id: domain.id } })).body.project!
     const [adminRole] = (await cloud.send('GET', '/roles?name=admin', admin)).body.roles as unknown as { id: string }[]
     const on = `/projects/${project.id}/users/${made.body.user!.id}/roles`
     assert.equal(await statusOf('PUT', `${on}/${await member()}`, token), 204)

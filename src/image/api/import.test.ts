@@ -268,7 +268,7 @@ describe('import', () => {
     // The folder of the third store cannot be made: a file is in its way.
     fs.writeFileSync(path.join(folder, 'file'), '')
     const store = (id: string, where = id) => ({ kind: 'file', id, folder: path.join(folder, where) })
-    const stores = [store('a'), store('b'), store('c', 'file/c'), { kind: 'http', id: 'h' }]
+    const stores = [store('a'), store('b'), store('c', 'file/c'), { kind: 'http', id: 'h', hosts: ['images.example.com'] }]
     fs.writeFileSync(path.join(folder, 'stores.json'), JSON.stringify({ stores }))
     const { controller, create, download, ended, put, show, stage, start } = await importing(context, {
       WISP_IMAGE_STORES: path.join(folder, 'stores.json'),
