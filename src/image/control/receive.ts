@@ -11,8 +11,6 @@ import { type Hashing, startHashing } from './hashing.ts'
 const BLOCK = 1024 * 1024
 /** One that fills, one that is being written, and two that the threads may still be reading. */
 const blocks = 4
-/** What WebAssembly counts memory in. */
-const PAGE = 64 * 1024
 /** The part that is used here; TypeScript has the whole only among the types of browsers. */
 declare const WebAssembly: { Memory: new (size: { initial: number; maximum: number; shared: true }) => { buffer: SharedArrayBuffer } }
 
@@ -69,8 +67,7 @@ async function* cut(
   hashing: Hashing,
   seen: { size: number; virtualSize: number | null },
 ): Blocks {
-  // This memory begins at a page of its own, as stores want it that write past the page cache (store/direct.ts).
-  const memory = new WebAssembly.Memory({ initial: (blocks * BLOCK) / PAGE, maximum: (blocks * BLOCK) / PAGE, shared: true }).buffer
+  const memory = new SharedArrayBuffer(blocks * BLOCK)
   const ring = Array.from({ length: blocks }, (_, n) => ({ bytes: Buffer.from(memory, n * BLOCK, BLOCK), hashed: Promise.resolve() }))
   let turn = 0
   let block = ring[0]!
