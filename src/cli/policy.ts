@@ -7,7 +7,6 @@ import type { Config } from '../config.ts'
 import { connect, type Tx } from '../database/connect.ts'
 import { openPolicy, rulesInForce } from '../http/policy.ts'
 import type { Who } from '../http/who.ts'
-import { notBuiltPolicies } from '../identity/api/not-built.ts'
 import { policies as identity, scopes as identityScopes } from '../identity/api/policies.ts'
 import { type Facts, readFacts } from '../identity/control/facts.ts'
 import { domainsOf, projectsOf, reachesSystem } from '../identity/control/reach.ts'
@@ -19,7 +18,7 @@ import { databaseOf } from '../start/cloud.ts'
 import { findSubject } from './policy-object.ts'
 
 const services = [
-  { type: 'identity', policies: { ...identity, ...notBuiltPolicies }, scopes: identityScopes },
+  { type: 'identity', policies: identity, scopes: identityScopes },
   { type: 'image', policies: image, scopes: imageScopes },
   { type: 'compute', policies: compute },
   { type: 'placement', policies: placement },

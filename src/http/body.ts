@@ -1,4 +1,4 @@
-/** Reads a JSON body, and refuses what JSON allows but PostgreSQL cannot store or a program should not be handed. */
+/** Reads a JSON body or a form, and refuses what they allow but PostgreSQL cannot store or a program should not be handed. */
 import { isUtf8 } from 'node:buffer'
 import { badRequest, unsupportedMediaType } from './fault.ts'
 
@@ -10,6 +10,34 @@ export const mediaTypes = {
     'application/openstack-images-v2.0-json-patch',
     'application/json-patch+json',
   ],
+  form: ['application/x-www-form-urlencoded'],
+}
+
+/** The value of a body of one of these media types; undefined if it is empty. @throws Fault as the readers of each kind */
+export const readBody = (raw: Buffer, contentType: string | undefined, accepted: readonly string[]): unknown =>
+  accepted === mediaTypes.form ? readForm(raw, contentType) : readJson(raw, contentType, accepted)
+
+/**
+ * The fields of a form, each as text; of one that is given twice, the first. A form without fields is an empty object.
+ * @throws Fault 415 for another media type, 400 for what is no storable text
+ */
+function readForm(raw: Buffer, contentType: string | undefined): unknown {
+  refuseOtherType(contentType, mediaTypes.form)
+  if (!isUtf8(raw)) throw badRequest('The request body is not valid UTF-8.')
+  const fields: Record<string, string> = {}
+  for (const [name, value] of new URLSearchParams(raw.toString('utf8'))) {
+    if (name === '__proto__') throw badRequest("The name '__proto__' is not allowed.")
+    if (!Object.hasOwn(fields, name)) fields[name] = value
+  }
+  refuseUnstorable(fields, '')
+  return fields
+}
+
+function refuseOtherType(contentType: string | undefined, accepted: readonly string[]): void {
+  const type = contentType?.split(';', 1)[0]?.trim().toLowerCase()
+  if (type && !accepted.includes(type)) {
+    throw unsupportedMediaType(`The media type ${type.slice(0, 100)} is not supported, use ${accepted[0]}.`)
+  }
 }
 
 /**
@@ -18,10 +46,7 @@ export const mediaTypes = {
  */
 export function readJson(raw: Buffer, contentType: string | undefined, accepted: readonly string[]): unknown {
   if (raw.length === 0) return undefined
-  const type = contentType?.split(';', 1)[0]?.trim().toLowerCase()
-  if (type && !accepted.includes(type)) {
-    throw unsupportedMediaType(`The media type ${type.slice(0, 100)} is not supported, use ${accepted[0]}.`)
-  }
+  refuseOtherType(contentType, accepted)
   if (!isUtf8(raw)) throw badRequest('The request body is not valid UTF-8.')
   const text = raw.toString('utf8')
   let value: unknown

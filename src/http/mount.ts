@@ -8,7 +8,7 @@ import type { Logger } from 'pino'
 import type { Database, Tx } from '../database/connect.ts'
 import { accessAllowed } from './access-rules.ts'
 import { noteMade } from './audit.ts'
-import { mediaTypes, readJson } from './body.ts'
+import { mediaTypes, readBody } from './body.ts'
 import { type Made, makeCall, must, ownTarget } from './call.ts'
 import { badRequest, type Fault, notFound, unauthorized } from './fault.ts'
 import { type Negotiate, negotiator, versionHeaders } from './microversion.ts'
@@ -78,7 +78,7 @@ export function mount(app: FastifyInstance, service: Service, deps: MountDeps): 
     app.register(async (scope) => {
       scope.removeAllContentTypeParsers()
       if (stream) scope.addContentTypeParser('*', (_request, payload, done) => done(null, payload))
-      else scope.addContentTypeParser('*', { parseAs: 'buffer' }, parseJson)
+      else scope.addContentTypeParser('*', { parseAs: 'buffer' }, parseBody)
       scope.setErrorHandler((error, request, reply) => {
         // What is left of an upload that was refused would be read to its end; better to hang up.
         if (stream) reply.header('connection', 'close')
@@ -203,9 +203,9 @@ function refuseBadEncoding(url: string): void {
   }
 }
 
-function parseJson(request: FastifyRequest, raw: string | Buffer, done: (error: Error | null, body?: unknown) => void): void {
+function parseBody(request: FastifyRequest, raw: string | Buffer, done: (error: Error | null, body?: unknown) => void): void {
   try {
-    done(null, readJson(raw as Buffer, request.headers['content-type'], request.routeOptions.config.accepts ?? mediaTypes.json))
+    done(null, readBody(raw as Buffer, request.headers['content-type'], request.routeOptions.config.accepts ?? mediaTypes.json))
   } catch (error) {
     done(error as Error)
   }
@@ -231,7 +231,9 @@ function addRoute(
       service: service.type,
       route: `${group.method} ${prefix}${group.path}`,
       path: group.path,
-      ...(group.stream ? {} : { accepts: Array.isArray(input) ? input : mediaTypes[input === 'json-patch' ? 'json-patch' : 'json'] }),
+      ...(group.stream
+        ? {}
+        : { accepts: Array.isArray(input) ? input : mediaTypes[input === undefined || input === 'stream' ? 'json' : input] }),
     },
     handler,
   })

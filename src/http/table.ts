@@ -88,8 +88,8 @@ export interface Row<
   /** Status of success; `changed('2.2', 200, 201)` where a microversion changed it. */
   reply: number
   returns?: TSchema
-  /** 'json' by default. A list names the media types accepted, all of them JSON ('application/openstack-images-v2.1-json-patch'). */
-  input?: 'json' | 'stream' | 'json-patch' | string[]
+  /** 'json' by default; the fields of a 'form' are texts. A list names the media types accepted, all of them JSON ('application/openstack-images-v2.1-json-patch'). */
+  input?: 'json' | 'stream' | 'json-patch' | 'form' | string[]
   /** 'row' by default: GET and HEAD read without begin, all else is one transaction and the reply leaves after commit. 'own': `run` opens its own with `db`. */
   transaction?: 'row' | 'own'
   /** What a person reads in the OpenAPI document. */

@@ -24,7 +24,9 @@ import { grants } from './api/grants.ts'
 import { groups } from './api/groups.ts'
 import { impliedRoles } from './api/implied-roles.ts'
 import { limits } from './api/limits.ts'
-import { notBuiltPolicies, notBuiltRows } from './api/not-built.ts'
+import { oauth1 } from './api/oauth1.ts'
+import { oauth1AccessTokens } from './api/oauth1-access-tokens.ts'
+import { oauth2 } from './api/oauth2.ts'
 import { policies, scopes } from './api/policies.ts'
 import { policyDocuments } from './api/policy-documents.ts'
 import { projectTags } from './api/project-tags.ts'
@@ -51,7 +53,7 @@ export interface IdentityDeps {
 
 /** Two services: the API at /identity/v3 and /v3, and the list of versions at /identity and /. */
 export function identity({ db, key, config }: IdentityDeps): Service[] {
-  const shared = { type: 'identity', envelope: envelopes.identity, policies: { ...policies, ...notBuiltPolicies }, scopes }
+  const shared = { type: 'identity', envelope: envelopes.identity, policies, scopes }
   const { publicUrl, trustedDashboards, tokenLifetime: lifetime } = config
   const sessions = sessionsOf(db, key)
   const { view } = tokenViews({ sessions, publicUrl })
@@ -90,7 +92,9 @@ export function identity({ db, key, config }: IdentityDeps): Service[] {
     ...serviceProviders,
     ...saml2({ db, sessions, key, publicUrl }),
     ...federatedSignIn({ sessions, key, lifetime, publicUrl, trustedDashboards }),
-    ...notBuiltRows,
+    ...oauth1({ key, publicUrl }),
+    ...oauth1AccessTokens,
+    ...oauth2({ sessions, key, lifetime, compliance: config.securityCompliance }),
   ]
   return [
     { ...shared, prefixes: ['/identity/v3', '/v3'], rows: rows.map(withDirectory({ db, key })) },

@@ -156,6 +156,11 @@ export const policies: PolicyDefaults = {
   'identity:get_access_rule': '(role:reader and system_scope:all) or user_id:%(target.user.id)s',
   'identity:list_access_rules': '(role:reader and system_scope:all) or user_id:%(target.user.id)s',
   'identity:delete_access_rule': '(role:admin and system_scope:all) or user_id:%(target.user.id)s',
+  ...crud('consumer', 'consumers', adminOrReader, admin),
+  ...all(
+    admin,
+    'authorize_request_token get_access_token list_access_tokens delete_access_token get_access_token_role list_access_token_roles',
+  ),
   ...crud('credential', 'credentials', `${adminOrReader} or ${credentialOwner}`, `${admin} or ${credentialOwner}`),
 }
 

@@ -6,7 +6,6 @@ import { splitRoute } from '../../http/route.ts'
 import { noCompliance } from '../../security-compliance.ts'
 import { identity } from '../service.ts'
 import { type Json, passwords, type TestCloud, testCloud } from '../testing.ts'
-import { notBuiltRows } from './not-built.ts'
 import { policies } from './policies.ts'
 
 describe('rows', () => {
@@ -56,15 +55,6 @@ describe('rows', () => {
       'POST /users/:user_id/password',
     ])
     assert.ok(Object.values(policies).every((check) => typeof check === 'string'))
-  })
-
-  test('what is not built answers 501, but to strangers 401', async () => {
-    for (const { route } of notBuiltRows) {
-      const { method, path } = splitRoute(route)
-      const answer = await cloud.send(method, path.replace(':user_id', cloud.adminUserId).replaceAll(/:\w+/g, 'x'), admin)
-      if (answer.status === 501) assert.match(String(answer.body.error!.message), /is not available/)
-      if (method !== 'HEAD') assert.ok([501, 403].includes(answer.status), `${route}: ${answer.status} ${JSON.stringify(answer.body)}`)
-    }
   })
 
   test('what only administrators may do, a member may not', async () => {

@@ -10,6 +10,7 @@ import type { Session, Sessions } from '../control/sessions.ts'
 import { type AuthRequest, signIn } from '../control/sign-in.ts'
 import { domainView } from './domains.ts'
 import { base, collection, selfLink } from './list.ts'
+import { signedRequest } from './oauth1.ts'
 import { projectView } from './projects.ts'
 import { timestamp, tokenViews } from './token-view.ts'
 
@@ -24,6 +25,7 @@ const authRequest = t.Object({
       password: t.Optional(t.Object({ user: t.Optional(t.Object({ ...user, password: text })) })),
       token: t.Optional(t.Object({ id: t.String() })),
       totp: t.Optional(t.Object({ user: t.Optional(t.Object({ ...user, passcode: text })) })),
+      oauth1: t.Optional(t.Object({})),
       application_credential: t.Optional(t.Object({ id: text, name: text, secret: text, user: t.Optional(t.Object(user)) })),
     }),
     scope: t.Optional(
@@ -73,7 +75,7 @@ function checkNames({ identity, scope }: AuthRequest): void {
 }
 
 export function tokens(deps: TokenDeps): AnyRow[] {
-  const { sessions, key, lifetime, compliance } = deps
+  const { sessions, key, lifetime, compliance, publicUrl } = deps
   const { catalog, view } = tokenViews(deps)
 
   /** The groups that the caller is in by their federated token. */
@@ -115,7 +117,18 @@ export function tokens(deps: TokenDeps): AnyRow[] {
         checkNames(auth)
         const { db, remote, audit } = call
         const receipt = call.headers['openstack-auth-receipt']
-        const deps = { db, key, sessions, lifetime, compliance, remote, audit, ...(receipt !== undefined && { receipt: String(receipt) }) }
+        const signed = signedRequest(call, 'POST', publicUrl)
+        const deps = {
+          db,
+          key,
+          sessions,
+          lifetime,
+          compliance,
+          remote,
+          audit,
+          signed,
+          ...(receipt !== undefined && { receipt: String(receipt) }),
+        }
         const signedIn = await signIn(deps, auth)
         if ('receipt' in signedIn) {
           call.status(401)

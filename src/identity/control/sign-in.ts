@@ -8,6 +8,8 @@ import { readLent } from './delegations.ts'
 import { proveOutside } from './directory.ts'
 import { type Facts, readFacts } from './facts.ts'
 import { expecting, forbiddenAction } from './faults.ts'
+import { byOauth1 } from './oauth1.ts'
+import type { SignedRequest } from './oauth1-signature.ts'
 import { type Demands, type Named, provePassword } from './prove-password.ts'
 import { makeReceipt, methodsOf, type Receipt, suffices } from './receipts.ts'
 import type { Session, Sessions } from './sessions.ts'
@@ -21,6 +23,7 @@ export interface AuthRequest {
     password?: { user: Named & { password: string } }
     token?: { id: string }
     totp?: { user?: Named & { passcode?: string } }
+    oauth1?: object
     application_credential?: { id?: string; name?: string; user?: Named; secret?: string }
   }
   scope?:
@@ -39,6 +42,8 @@ export interface SignInDeps extends Demands {
   sessions: Sessions
   /** Seconds for which a token is valid that was not made from another. */
   lifetime: number
+  /** What the method oauth1 checks, where the caller has it. */
+  signed?: SignedRequest
   /** For methods that were used before (see receipts.ts). */
   receipt?: string | undefined
 }
@@ -60,6 +65,7 @@ type Prove = (deps: SignInDeps, identity: AuthRequest['identity'], scope: AuthRe
 const provers: Record<string, Prove> = {
   totp: ({ db, key, remote }, { totp }) => byTotp(db, key, totp?.user, remote),
   token: ({ sessions }, { token }, scope) => byToken(sessions, token!.id, scope),
+  oauth1: ({ db, key, signed }) => byOauth1(db, key, signed),
   password: (deps, { password }) => byPassword(deps, password!.user),
   application_credential: ({ db, remote }, { application_credential }) => byApplicationCredential(db, application_credential!, remote),
 }

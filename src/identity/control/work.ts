@@ -7,6 +7,7 @@ import { rotateCredentialKeys } from './credentials.ts'
 import { outsideDomain, readDomain } from './directory.ts'
 import { sweepFederation } from './federation/sweep.ts'
 import { type LimitModel, setLimitModel } from './limits.ts'
+import { forgetOauthTokens } from './oauth1.ts'
 import { rotateTokenKeys } from './token-keys.ts'
 
 const week = 7 * 24 * 3_600_000
@@ -21,7 +22,10 @@ const rotations = {
 /** Handlers of the engine; `identity` has a key for each of these, and 'memberships'; `directory` the ids of domains. */
 export const handlers = (db: Database, sealingKey: Buffer): Record<string, Handler> => ({
   async identity(tx, kind) {
-    if (kind === 'memberships') return await sweepFederation(tx)
+    if (kind === 'memberships') {
+      await forgetOauthTokens(tx)
+      return await sweepFederation(tx)
+    }
     const { table, serves, rotate } = rotations[kind as keyof typeof rotations]
     const newest = await tx.selectFrom(table).select('created_at').orderBy('created_at', 'desc').limit(1).executeTakeFirst()
     const age = newest ? Date.now() - newest.created_at.getTime() : serves
