@@ -15,7 +15,6 @@ const ours = (type: string) => services.find((service) => service.type === type)
 const owner = 'the user of the path is the owner: a credential of someone else is not found under it'
 /** What is meant otherwise, and why. */
 const deviations: Record<string, string> = {
-  'identity:create_trust': 'trusts are not built: whoever may not say so gets the 501, too',
   'identity:ec2_create_credential': owner,
   'identity:ec2_delete_credential': owner,
   'identity:ec2_get_credential': owner,
