@@ -45,6 +45,8 @@ export interface Wire {
 const silence = 15_000
 /** How often the host says that it hears: without it a controller would count a machine that lost its power as alive until TCP gives up. */
 const aliveEvery = 10_000
+/** All hosts of a controller hear its leases at the same moment: if they all answered at once, its users would wait meanwhile. */
+const aliveWithin = 2500
 /** An answer that stops in its middle for so long is given up. */
 const stalled = 60_000
 
@@ -107,7 +109,10 @@ export function dial({ controllers, ca, credentials, log, hello, snapshot, desir
       complete()
     } else if ('lease' in line) {
       lease()
-      if (performance.now() - alive > aliveEvery) void sayAlive()
+      if (performance.now() - alive > aliveEvery) {
+        alive = performance.now()
+        setTimeout(() => void sayAlive(), Math.random() * aliveWithin).unref()
+      }
     } else void reply(line.ask, line.question)
   }
 
