@@ -101,7 +101,7 @@ export async function spread<K extends Shared>(
   const superfluous = rows.filter(({ needed }) => !needed || body === null)
   for (const { host_id } of superfluous) await sql`select ${ownHost(host_id)}`.execute(tx)
   if (superfluous.length > 0) await lockHosts(tx, rows)
-  const lacking = rows.filter((row) => !superfluous.includes(row))
+  const lacking = rows.filter(({ needed }) => needed && body !== null)
   const next = lacking.map(({ host_id, generation }) => ({ host_id, generation: generation + 1 }))
   await intendOnAll(tx, kind, id, next, own)
   let taken = 0
