@@ -61,6 +61,13 @@ const url = (value: string): string | undefined => {
   if (!URL.canParse(value)) throw new Error('wants a URL')
   return value.replace(/\/+$/, '')
 }
+const postgres = (value: string): string | undefined => {
+  if (value !== '' && (!/^postgres(ql)?:\/\//.test(value) || !URL.canParse(value)))
+    throw new Error(
+      'wants a URL as postgres://user:password@host/database, with characters like @ : / in the password written as %40 %3A %2F',
+    )
+  return value || undefined
+}
 const define = <T>(env: string, fallback: string, parse: (text: string) => T, meaning: string, secret = false): Setting<T> => ({
   env,
   default: fallback,
@@ -89,7 +96,7 @@ export const settings = {
   databaseUrl: define(
     'DATABASE_URL',
     '',
-    maybe,
+    postgres,
     'a PostgreSQL of your own (>= 15), postgres://user:password@host/database; empty: the embedded one',
     true,
   ),

@@ -11,6 +11,7 @@ import { finished, pipeline } from 'node:stream/promises'
 import { createGunzip, createGzip } from 'node:zlib'
 import pg from 'pg'
 import type { SocketOptions } from './connect.ts'
+import { open } from './external.ts'
 import { migrate, migrationNames } from './migrate.ts'
 
 const BATCH = 1000
@@ -94,9 +95,7 @@ export async function importDatabase(to: string | SocketOptions, file: string): 
 }
 
 async function session<T>(to: string | SocketOptions, work: (client: pg.Client) => Promise<T>): Promise<T> {
-  const client = new pg.Client({ ...(typeof to === 'string' ? { connectionString: to } : to), application_name: 'wisp export' })
-  client.on('error', () => {})
-  await client.connect()
+  const client = await open(to, 'wisp export')
   try {
     // So that the text of every type is the same wherever it is written and read.
     await client.query(

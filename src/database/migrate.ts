@@ -3,8 +3,9 @@
 import { createHash } from 'node:crypto'
 import fs from 'node:fs'
 import path from 'node:path'
-import pg from 'pg'
+import type pg from 'pg'
 import type { SocketOptions } from './connect.ts'
+import { mustFit, open } from './external.ts'
 
 export const MIGRATIONS = path.join(import.meta.dirname, 'migrations')
 
@@ -30,12 +31,11 @@ interface Step {
  */
 export async function migrate(to: string | SocketOptions, options: MigrateOptions = {}): Promise<string[]> {
   const steps = readSteps(options.folder ?? MIGRATIONS)
-  const client = new pg.Client({ ...(typeof to === 'string' ? { connectionString: to } : to), application_name: 'wisp migrate' })
-  client.on('error', () => {})
-  await client.connect()
+  const client = await open(to, 'wisp migrate')
   try {
     await client.query('select pg_advisory_lock($1)', [LOCK])
     const missing = unapplied(steps, await applied(client))
+    if (missing.length > 0) await mustFit(client)
     const last = options.until === undefined ? missing.length : missing.findIndex(({ name }) => name === options.until) + 1
     const wanted = missing.slice(0, last)
     for (const step of wanted) {

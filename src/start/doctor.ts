@@ -7,6 +7,7 @@ import { diskSpace } from '../agent/files.ts'
 import { probe } from '../agent/kvm.ts'
 import { listens } from '../agent/libvirtd.ts'
 import { type Config, effective } from '../config.ts'
+import { embeddedPid } from '../database/embedded.ts'
 import { isOnlyHost } from './cloud.ts'
 import { programPids } from './supervisor.ts'
 
@@ -28,6 +29,7 @@ export async function doctor(config: Config): Promise<number> {
     ['This machine', [distribution(), ...(await accelerators(config)), await disk(config), memory()]],
     ['Its kernel and tools', kernel()],
     ['libvirt', await libvirt(config)],
+    ['Database', await database(config)],
     ['Ports', port(config)],
     ['Settings', configured()],
   ]
@@ -177,6 +179,23 @@ async function libvirt({ libvirtSocket }: Config): Promise<Finding[]> {
   const version = stdout.trim().split(' ').at(-1)
   if (await listens(libvirtSocket)) return [good(`libvirtd ${version} answers on ${libvirtSocket}`)]
   return [poor(`libvirtd ${version} does not answer on ${libvirtSocket}`, '"wisp up" starts it')]
+}
+
+async function database({ databaseUrl, home }: Config): Promise<Finding[]> {
+  if (!databaseUrl) return [good(`the embedded PostgreSQL ${embeddedPid(home) ? 'runs' : 'does not run now; "wisp up" starts it'}`)]
+  const { open, mustFit } = await import('../database/external.ts')
+  try {
+    const client = await open(databaseUrl, 'wisp doctor')
+    try {
+      await mustFit(client)
+      const { rows } = await client.query<{ version: string }>(`select current_setting('server_version') as version`)
+      return [good(`your own PostgreSQL ${rows[0]!.version} answers`)]
+    } finally {
+      await client.end()
+    }
+  } catch (error) {
+    return [bad((error as Error).message, 'mend it there, or in DATABASE_URL')]
+  }
 }
 
 // ss names the program that has the port; ours is no reason to complain.

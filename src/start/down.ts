@@ -54,11 +54,11 @@ function refuseForeign(home: string): void {
 }
 
 // The supervisor stops everything in order; what an earlier one left behind is ended here.
-async function stopAll({ home, databaseUrl }: Config): Promise<boolean> {
+async function stopAll({ home }: Config): Promise<boolean> {
   const supervisor = supervisorPid(home)
   if (supervisor) await end(supervisor, 60_000)
   const left = ['host', 'controller'].flatMap((name) => programPids(home, name))
   for (const pid of left) await end(pid, 15_000)
-  if (!databaseUrl) await stopEmbedded(home)
+  await stopEmbedded(home) // also one from before DATABASE_URL was set
   return supervisor !== undefined || left.length > 0
 }
