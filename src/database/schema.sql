@@ -632,8 +632,10 @@ create table image.staged (
   file       text primary key,              -- its name in the staging area
   image_id   text not null,
   complete   boolean not null default false,
-  size       bigint not null default 0,
-  since      timestamptz not null default now() -- renewed while bytes arrive
+  size       bigint not null default 0,     -- of what is there for certain, in pieces also while it grows
+  since      timestamptz not null default now(), -- renewed while bytes arrive
+  total      bigint,                        -- of what comes in pieces (control/staging-pieces.ts); null = it comes in one
+  writer     text                           -- the request that brings a piece
 );
 create index staged_image on image.staged (image_id);
 

@@ -631,6 +631,8 @@ export interface ImageStaged {
   image_id: string;
   since: Generated<Date>;
   size: Generated<number>;
+  total: number | null;
+  writer: string | null;
 }
 
 export interface ImageTask {

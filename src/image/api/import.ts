@@ -13,6 +13,7 @@ import type { Secret } from '../control/import-work.ts'
 import { locationsOf } from '../control/locations.ts'
 import { checkUrl, shown } from '../control/reach.ts'
 import { stageImage } from '../control/staging.ts'
+import { readPiece, stagedOf, stagePiece } from '../control/staging-pieces.ts'
 import type { Stores } from '../control/stores.ts'
 import { findImage, type ImageRow, imageTarget, seeImage } from './find.ts'
 import { takeStream } from './image-data.ts'
@@ -39,6 +40,14 @@ const importBody = t.Object(
 )
 type ImportBody = t.Static<typeof importBody>
 
+const stagedSchema = t.Object({
+  size: t.Integer({ description: 'Bytes that are there; the next piece begins here.' }),
+  total: t.Union([t.Integer(), t.Null()], { description: 'Bytes that there will be, if that is known.' }),
+  complete: t.Boolean({ description: 'Whether the image can be imported.' }),
+  expires_at: t.Union([t.String(), t.Null()], { description: 'When an unfinished image is given up, unless another piece comes before.' }),
+  sha256: t.Optional(t.String({ description: 'Of the bytes that are there, in hexadecimal.' })),
+})
+
 const uuid = /^[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}$/i
 
 /** @param key seals what a task needs to be let in elsewhere */
@@ -50,12 +59,28 @@ export const imageImport = (config: ImportConfig, key: Buffer, stores: Stores) =
     input: 'stream',
     transaction: 'own',
     reply: 204,
-    summary: 'Stage the data of an image, to be imported afterwards',
+    summary:
+      'Stage the data of an image, to be imported afterwards; with a header `Content-Range: bytes 0-1023/4096` a piece of it, which stays when the connection breaks',
     run: (call) =>
       takeStream(call, async (expected) => {
         const image = await findImage(call, call.params.image_id, 'modify_image')
-        await stageImage(call.db, config, stores.largest, image.id, call.input, expected)
+        const range = call.headers['content-range']
+        if (range === undefined) await stageImage(call.db, config, stores.largest, image.id, call.input, expected)
+        else await stagePiece(call.db, config, stores.largest, image.id, call.input, readPiece(range))
       }),
+  }),
+  row({
+    route: 'GET /v2/images/:image_id/stage',
+    policy: 'modify_image',
+    target: 'loaded',
+    query: t.Object({ sha256: t.Optional(t.Union([t.Literal('true'), t.Literal('false')])) }),
+    reply: 200,
+    returns: stagedSchema,
+    summary: 'How much of an image is in the staging area, so that an upload goes on where it was; `sha256=true` hashes what is there',
+    async run(call) {
+      const image = await findImage(call, call.params.image_id, 'modify_image')
+      return await stagedOf(call.db, config, image.id, call.query.sha256 === 'true')
+    },
   }),
   row({
     route: 'POST /v2/images/:image_id/import',

@@ -14,6 +14,9 @@ import { hintChanged } from '../../work/hint.ts'
 import { living, patience, renewal } from './leftover.ts'
 import { withinQuota } from './quota.ts'
 
+/** How long what came in pieces waits for the next one, in milliseconds. */
+export const waiting = 24 * 3600_000
+
 type Home = Pick<Config, 'home'>
 
 const folderOf = ({ home }: Home) => path.join(home, 'staging')
@@ -136,7 +139,7 @@ async function begin(tx: Tx, id: string, file: string): Promise<void> {
   hintChanged(tx, 'image', id, image.owner)
 }
 
-async function complete(tx: Tx, id: string, file: string, size: number): Promise<void> {
+export async function complete(tx: Tx, id: string, file: string, size: number): Promise<void> {
   const image = await tx
     .updateTable('image.image')
     .set({ size, updated_at: sql<Date>`now()` })
@@ -188,7 +191,8 @@ export const sweepStaged =
         'complete',
         sql<boolean>`since = 'epoch'`.as('ended'),
         // Nobody could renew while the database was away, so that time does not count.
-        sql<boolean>`greatest(since, pg_postmaster_start_time()) < now() - ${patience} * interval '1 millisecond'`.as('stale'),
+        sql<number>`extract(epoch from greatest(since, pg_postmaster_start_time()) - now()) * 1000
+          + case when total is null then ${patience}::int else ${waiting}::int end`.as('left'),
         e.exists(e.selectFrom('image.task as t').select('t.id').where('t.file', '=', file).where('t.phase', '<>', 'end')).as('needed'),
       ])
       .where('file', '=', file)
@@ -196,7 +200,7 @@ export const sweepStaged =
       .executeTakeFirst()
     if (!staged || staged.needed) return null
     if (staged.complete && image?.status === 'uploading') return null
-    if (!staged.complete && !staged.ended && (!staged.stale || living.has(file))) return patience
+    if (!staged.complete && !staged.ended && (staged.left > 0 || living.has(file))) return Math.max(staged.left, patience)
     await unstage(tx, file)
     await fs.rm(stagedFile(home, file), { force: true })
     await tx.deleteFrom('image.staged').where('file', '=', file).execute()
