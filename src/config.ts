@@ -171,7 +171,7 @@ export const settings = {
     'WISP_CONTROLLER_CA',
     '',
     maybe,
-    'file with the certificate authority (PEM) of the controllers, when it is not a public one',
+    'file with the certificate authority (PEM) of the controllers, when it is not a public one; log-in files name it, too',
   ),
   tunnelIp: define(
     'WISP_TUNNEL_IP',

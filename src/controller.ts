@@ -4,6 +4,7 @@ import { randomUUID } from 'node:crypto'
 import fs from 'node:fs'
 import http from 'node:http'
 import path from 'node:path'
+import type tls from 'node:tls'
 import type { FastifyInstance } from 'fastify'
 import { pino } from 'pino'
 import { blockStorage } from './block-storage/service.ts'
@@ -17,6 +18,7 @@ import { embeddedSocket } from './database/embedded.ts'
 import { openAudit } from './http/audit.ts'
 import { openPolicy } from './http/policy.ts'
 import { api } from './http/table.ts'
+import { readPair, renewCertificate } from './http/tls.ts'
 import { authenticator } from './identity/control/authenticate.ts'
 import * as identityWork from './identity/control/work.ts'
 import { identity } from './identity/service.ts'
@@ -71,12 +73,10 @@ export async function startController(config: Config): Promise<Controller> {
   ].flat()
   const policy = openPolicy(services, { path: config.policyFile ?? path.join(config.home, 'policy.yaml'), log })
   const authenticate = authenticator(db, key)
-  const tls =
-    config.tlsCertificate && config.tlsKey
-      ? { cert: fs.readFileSync(config.tlsCertificate, 'utf8'), key: fs.readFileSync(config.tlsKey, 'utf8') }
-      : undefined
+  const certificate =
+    config.tlsCertificate && config.tlsKey ? readPair({ certificate: config.tlsCertificate, key: config.tlsKey }) : undefined
   const audit = config.auditLog === 'off' ? undefined : openAudit(config.auditLog ?? path.join(config.home, 'audit.log'), log)
-  const app = api(services, { db, authenticate, policy, log, ...(tls && { tls }), ...(audit && { audit }) })
+  const app = api(services, { db, authenticate, policy, log, ...(certificate && { tls: certificate }), ...(audit && { audit }) })
   const wire = registerWire(app, {
     db,
     log,
@@ -88,6 +88,10 @@ export async function startController(config: Config): Promise<Controller> {
   const consoles = registerConsole(app, db, log)
   if (config.dashboard) registerDashboard(app, { authenticate, log })
 
+  const leaveCertificate =
+    config.tlsCertificate && config.tlsKey
+      ? renewCertificate(app.server as unknown as tls.Server, { certificate: config.tlsCertificate, key: config.tlsKey }, log)
+      : undefined
   await app.listen({ host: config.listen, port: config.port })
   const local = await listenLocally(app, controllerSocket(config.home))
   const imports = importWork({
@@ -115,6 +119,7 @@ export async function startController(config: Config): Promise<Controller> {
 
   return {
     async stop() {
+      leaveCertificate?.()
       wire.stop()
       consoles.stop()
       local.close()

@@ -2,6 +2,7 @@
 import fs from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { request } from 'undici'
+import { isOfAnotherName, isUntrusted } from '../certificate-errors.ts'
 import type { Config } from '../config.ts'
 import { hostFile, joinTokenFile, writeSecret } from '../start/files.ts'
 import { doorTo } from '../wire/host.ts'
@@ -28,6 +29,8 @@ export async function join(config: Config, controllers: string[], token: string)
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify({ token, name: config.hostName, machine_id: machineId() }),
       dispatcher: agent,
+    }).catch((error: unknown) => {
+      throw distrusted(error, controllers[0]!)
     })
     const said = (await reply.body.json()) as Omit<HostIdentity, 'controllers'> & { error?: string }
     if (reply.statusCode !== 200) throw new Error(`${controllers[0]} refused this machine: ${said.error ?? reply.statusCode}`)
@@ -38,6 +41,21 @@ export async function join(config: Config, controllers: string[], token: string)
   } finally {
     await agent.close()
   }
+}
+
+/** What to do about a certificate that is not believed; any other error as it is. */
+function distrusted(error: unknown, controller: string): unknown {
+  const code = String((error as NodeJS.ErrnoException).code ?? '')
+  const name = new URL(controller).hostname
+  if (isOfAnotherName(code))
+    return new Error(
+      `The certificate of ${controller} is not for ${name}: join by a name that it has, or give the controller one for ${name}`,
+    )
+  if (isUntrusted(code))
+    return new Error(
+      `The certificate of ${controller} is not one that this machine trusts (${(error as Error).message}). Copy the file of its authority here, and name it: WISP_CONTROLLER_CA=/path/ca.pem, for "wisp join" and in wisp.conf for "wisp up"`,
+    )
+  return error
 }
 
 /** Who this machine is. On the controller's own machine it joins by itself, with the token that the first start left for it. */

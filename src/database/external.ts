@@ -1,6 +1,7 @@
 // A PostgreSQL of the operator's own (DATABASE_URL): whether it will do, and when it does not, in words of its operator what is wrong
 // and what to do. Programs that begin with one connection of their own (migrations, export, import) open it here.
 import pg from 'pg'
+import { isOfAnotherName, isUntrusted } from '../certificate-errors.ts'
 import type { SocketOptions } from './connect.ts'
 import { codeOf } from './connection.ts'
 
@@ -25,22 +26,22 @@ export function explained(error: unknown, url: string): Error {
   const file = error instanceof Error && 'syscall' in error && error.syscall === 'open' && 'path' in error ? String(error.path) : undefined
   if (file) return new Error(`DATABASE_URL names a file of certificates or keys, but Wisp cannot read ${file}: ${code}`, { cause: error })
   const said = (error instanceof Error ? error.message : String(error)).replace(/[.:\s]+$/, '')
-  const remedy = Object.entries(REMEDIES).find(([codes]) => new RegExp(`^(${codes})$`).test(code))?.[1] ?? ''
+  const remedy = isUntrusted(code) ? TRUST : isOfAnotherName(code) ? NAME : (REMEDIES[code] ?? (UNREACHABLE.has(code) ? REACH : ''))
   return new Error(`The database of DATABASE_URL (${placeOf(url)}) cannot be used: ${said}.${remedy && ` ${remedy}`}`, { cause: error })
 }
 
+const TRUST =
+  'Its certificate is not one that this machine trusts: name its authority in DATABASE_URL, as ?sslmode=verify-full&sslrootcert=/path/ca.pem'
+const NAME = 'Its certificate is for another name: write that name as the host in DATABASE_URL, or give the server another certificate'
+const UNREACHABLE = new Set(['ECONNREFUSED', 'ENOENT', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH', 'ETIMEDOUT', 'EACCES'])
+const REACH =
+  'Does the server run, does it listen there, is the host (or the folder of its socket) right? In the URL: postgres://ROLE:PASSWORD@HOST:PORT/DATABASE, or postgres://ROLE:PASSWORD@localhost/DATABASE?host=/folder/of/the/socket'
 const REMEDIES: Record<string, string> = {
   '28P01':
     'The password is wrong, or the role does not exist: look at both in DATABASE_URL; characters like @ : / in it are written as %40 %3A %2F',
   '28000': 'The server does not let this role in from here: look at its pg_hba.conf',
   '3D000': 'Make it first: create database NAME owner ROLE encoding UTF8',
   '53300': 'It has no connection left: raise its max_connections, or lower WISP_DATABASE_CONNECTIONS',
-  'ECONNREFUSED|ENOENT|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|ETIMEDOUT':
-    'Does the server run, does it listen there, is the host (or the folder of its socket) right? In the URL: postgres://ROLE:PASSWORD@HOST:PORT/DATABASE, or postgres://ROLE:PASSWORD@localhost/DATABASE?host=/folder/of/the/socket',
-  ERR_TLS_CERT_ALTNAME_INVALID:
-    'Its certificate is for another name: write that name as the host in DATABASE_URL, or give the server another certificate',
-  'UNABLE_TO_VERIFY_LEAF_SIGNATURE|DEPTH_ZERO_SELF_SIGNED_CERT|SELF_SIGNED_CERT_IN_CHAIN|UNABLE_TO_GET_ISSUER_CERT|UNABLE_TO_GET_ISSUER_CERT_LOCALLY|CERT_HAS_EXPIRED':
-    'Its certificate is not one that this machine trusts: name its authority in DATABASE_URL, as ?sslmode=verify-full&sslrootcert=/path/ca.pem',
 }
 
 /** What a person would call the place: host, port and database, without the password. */

@@ -82,6 +82,7 @@ function readPasswords(home: string): { admin: string; demo: string } {
 }
 
 function writeLogins(config: Config, url: string, logins: Login[]): void {
+  const authority = url.startsWith('https:') && config.controllerCa && path.resolve(config.controllerCa)
   for (const login of logins) {
     const lines = Object.entries({
       OS_AUTH_URL: `${url}/identity/v3`,
@@ -93,6 +94,7 @@ function writeLogins(config: Config, url: string, logins: Login[]): void {
       OS_REGION_NAME: config.region,
       OS_IDENTITY_API_VERSION: '3',
       OS_INTERFACE: 'public',
+      ...(authority && { OS_CACERT: authority }),
     }).map(([name, value]) => `export ${name}='${value.replaceAll("'", "'\\''")}'`)
     writeLogin(path.join(config.home, login.user === 'admin' ? 'openrc' : `${login.user}-openrc`), `${lines.join('\n')}\n`, [
       login.password,
@@ -113,6 +115,7 @@ function writeLogins(config: Config, url: string, logins: Login[]): void {
         region_name: config.region,
         identity_api_version: 3,
         interface: 'public',
+        ...(authority && { cacert: authority }),
       },
     ]),
   )

@@ -8,6 +8,8 @@ import { probe } from '../agent/kvm.ts'
 import { listens } from '../agent/libvirtd.ts'
 import { type Config, effective } from '../config.ts'
 import { embeddedPid } from '../database/embedded.ts'
+import { readPair, troubleOf } from '../http/tls.ts'
+import { publicUrl } from './bootstrap.ts'
 import { isOnlyHost } from './cloud.ts'
 import { programPids } from './supervisor.ts'
 
@@ -30,6 +32,7 @@ export async function doctor(config: Config): Promise<number> {
     ['Its kernel and tools', kernel()],
     ['libvirt', await libvirt(config)],
     ['Database', await database(config)],
+    ...(config.tlsCertificate && !isOnlyHost(config) ? ([['Certificate', certificate(config)]] as [string, Finding[]][]) : []),
     ['Ports', port(config)],
     ['Settings', configured()],
   ]
@@ -195,6 +198,18 @@ async function database({ databaseUrl, home }: Config): Promise<Finding[]> {
     }
   } catch (error) {
     return [bad((error as Error).message, 'mend it there, or in DATABASE_URL')]
+  }
+}
+
+function certificate(config: Config): Finding[] {
+  const { tlsCertificate = '', tlsKey = '' } = config
+  const host = new URL(publicUrl(config)).hostname.replace(/^\[|\]$/g, '')
+  try {
+    const trouble = troubleOf(readPair({ certificate: tlsCertificate, key: tlsKey }), host)
+    if (!trouble) return [good(`the certificate of the API is for ${host}`)]
+    return [{ ...trouble, remedy: 'renew it (the new files are read by themselves), or set WISP_PUBLIC_URL to a name that it has' }]
+  } catch (error) {
+    return [bad((error as Error).message, 'mend the file; it is read again by itself')]
   }
 }
 

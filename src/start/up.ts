@@ -8,6 +8,7 @@ import { parseArgs } from 'node:util'
 import { ensureLibvirtd } from '../agent/libvirtd.ts'
 import type { Config } from '../config.ts'
 import { startEmbedded, stopEmbedded } from '../database/embedded.ts'
+import { readPair } from '../http/tls.ts'
 import { lock } from '../lock.ts'
 import { answers, databaseOf, isOnlyHost, localUrl, MAIN, supervised } from './cloud.ts'
 import { buildDashboard } from './dashboard.ts'
@@ -74,6 +75,7 @@ async function prepare(config: Config, say: Progress): Promise<void> {
   say.step('libvirt')
   await ensureLibvirtd(config.libvirtSocket)
   if (isOnlyHost(config)) return
+  if (config.tlsCertificate && config.tlsKey) readPair({ certificate: config.tlsCertificate, key: config.tlsKey }) // throws what is wrong
   if (config.dashboard) await buildDashboard((step) => say.step(step))
   if (!config.databaseUrl) await startEmbedded(config.home, { progress: (step) => say.step(step) })
   say.step('the database schema')

@@ -63,7 +63,8 @@ export async function startCloud({ settings = {}, own = false }: CloudOptions = 
     }
   }
   const demo = person(path.join(home, 'demo-openrc'))
-  return { home, port, url: `http://127.0.0.1:${port}`, tag, demo, admin: person(path.join(home, 'openrc')), env, wisp, stop }
+  const url = demo.env.OS_AUTH_URL!.replace('/identity/v3', '')
+  return { home, port, url, tag, demo, admin: person(path.join(home, 'openrc')), env, wisp, stop }
 }
 
 const endings = new Set<() => Promise<unknown>>()

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import fs from 'node:fs'
 import { stripVTControlCharacters } from 'node:util'
+import { Agent, fetch } from 'undici'
 import { readOpenrc } from '../../src/cli/session.ts'
 import { patience, run, succeed, until } from './run-program.ts'
 
@@ -24,6 +25,7 @@ export function person(openrc: string, more: Record<string, string> = {}): Perso
   const env = { ...readOpenrc(fs.readFileSync(openrc, 'utf8')), ...more }
   const all = { ...process.env, ...env }
   let token: string | undefined
+  const trust = trustOf(env)
   return {
     env,
     openstack: async <T>(...words: string[]) =>
@@ -35,11 +37,12 @@ export function person(openrc: string, more: Record<string, string> = {}): Perso
       return stderr
     },
     async ask<T>(method: string, path: string, body?: unknown) {
-      token ??= await issueToken(env)
+      token ??= await issueToken(env, trust)
       const reply = await fetch(`${env.OS_AUTH_URL!.replace('/identity/v3', '')}/${path}`, {
         method,
         headers: { 'x-auth-token': token, 'content-type': 'application/json', 'openstack-api-version': 'compute 2.90' },
         ...(body !== undefined && { body: JSON.stringify(body) }),
+        ...trust,
       })
       const text = await reply.text()
       if (!reply.ok) throw new Refused(`${method} ${path} answers ${reply.status}: ${text}`, reply.status)
@@ -57,13 +60,18 @@ class Refused extends Error {
   }
 }
 
-async function issueToken(env: Record<string, string>): Promise<string> {
+/** Whom the openrc file says to trust beside the public authorities. */
+const trustOf = (env: Record<string, string>) =>
+  env.OS_CACERT ? { dispatcher: new Agent({ connect: { ca: fs.readFileSync(env.OS_CACERT, 'utf8') } }) } : {}
+
+async function issueToken(env: Record<string, string>, trust: { dispatcher?: Agent }): Promise<string> {
   const user = { name: env.OS_USERNAME, password: env.OS_PASSWORD, domain: { name: env.OS_USER_DOMAIN_NAME } }
   const project = { name: env.OS_PROJECT_NAME, domain: { name: env.OS_PROJECT_DOMAIN_NAME } }
   const reply = await fetch(`${env.OS_AUTH_URL}/auth/tokens`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify({ auth: { identity: { methods: ['password'], password: { user } }, scope: { project } } }),
+    ...trust,
   })
   if (reply.status !== 201) throw new Error(`${env.OS_USERNAME} cannot log in: ${await reply.text()}`)
   return reply.headers.get('x-subject-token')!
