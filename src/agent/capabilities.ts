@@ -12,6 +12,7 @@ export async function capabilities({
   config,
   libvirt,
   virtType,
+  arch,
   tunnelIp,
 }: Machine): Promise<Pick<Hello, 'hypervisor' | 'inventory' | 'traits' | 'host_ip'>> {
   const disk = await diskSpace(config.home)
@@ -22,7 +23,7 @@ export async function capabilities({
       type: virtType === 'kvm' ? 'KVM' : 'QEMU',
       version: Number(await libvirt.connectGetVersion({})),
       cpu_model: /^model name\s*:\s*(.*)$/m.exec(cpuinfo)?.[1] ?? 'unknown',
-      arch: os.machine(),
+      arch,
     },
     inventory: {
       vcpus: os.availableParallelism(),

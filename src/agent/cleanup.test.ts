@@ -199,6 +199,7 @@ async function makeCloud(home: string, libvirt: Libvirt): Promise<Cloud> {
     log: pino({ level: 'silent' }),
     libvirt,
     virtType: 'qemu',
+    arch: 'x86_64',
     tunnelIp: '192.0.2.1',
     wanted: (kind) => documents[kind],
     complete: Promise.resolve(),

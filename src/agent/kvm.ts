@@ -14,12 +14,53 @@ export interface AcceleratorProbe {
   reason: string
 }
 
+interface TinyGuest {
+  /** QEMU's words for it, given the file with its code and the accelerator. */
+  argv: (file: string, accelerator: Accelerator) => string[]
+  code: Buffer
+  /** How QEMU ends when the guest has run to its end, which nothing but the guest's own code can bring about. */
+  exit: number
+  package: string
+}
+
 /**
- * A boot sector: mov al, 0x2a; out 0xf4, al; hlt; jmp back to the hlt. Writing to the port of QEMU's isa-debug-exit ends
- * QEMU with (value * 2 + 1), which nothing but this guest's own code can bring about.
+ * On a PC a boot sector: mov al, 0x2a; out 0xf4, al; hlt; jmp back to the hlt. Writing to the port of QEMU's isa-debug-exit ends QEMU with
+ * (value * 2 + 1). On ARM a kernel of four instructions: x0 = PSCI's SYSTEM_OFF; hvc #0; then for ever nothing.
  */
-const BOOT_CODE = Buffer.from([0xb0, 0x2a, 0xe6, 0xf4, 0xf4, 0xeb, 0xfd])
-const EXIT_CODE = 0x2a * 2 + 1
+const GUESTS: Record<string, TinyGuest> = {
+  x64: {
+    argv: (file, accelerator) => [
+      ...[
+        'qemu-system-x86_64',
+        '-accel',
+        accelerator,
+        '-machine',
+        'pc',
+        '-m',
+        '16',
+        '-drive',
+        `if=floppy,format=raw,readonly=on,file=${file}`,
+      ],
+      ...['-boot', 'a', '-device', 'isa-debug-exit,iobase=0xf4,iosize=1'],
+    ],
+    code: Buffer.concat([Buffer.from([0xb0, 0x2a, 0xe6, 0xf4, 0xf4, 0xeb, 0xfd]), Buffer.alloc(503), Buffer.from([0x55, 0xaa])]),
+    exit: 0x2a * 2 + 1,
+    package: 'qemu-system-x86',
+  },
+  arm64: {
+    argv: (file, accelerator) => [
+      ...['qemu-system-aarch64', '-accel', accelerator, '-machine', accelerator === 'kvm' ? 'virt,gic-version=host' : 'virt'],
+      ...['-cpu', accelerator === 'kvm' ? 'host' : 'cortex-a57', '-m', '64', '-kernel', file],
+    ],
+    code: Buffer.from(new Uint32Array([0x52800100, 0x72b08000, 0xd4000002, 0x14000000]).buffer),
+    exit: 0,
+    package: 'qemu-system-arm',
+  },
+}
+
+/** The Debian package that brings QEMU for this machine's own architecture. */
+export const qemuPackage = (arch: string = process.arch): string => GUESTS[arch]?.package ?? 'qemu-system'
+
 const LIMIT_MS = 3_000
 
 export interface Probe {
@@ -29,22 +70,20 @@ export interface Probe {
 }
 
 /** Boots the tiny guest with an accelerator; works if it ran to its end. Throws if QEMU is not installed. */
-export async function probe(accelerator: Accelerator, limitMs = LIMIT_MS): Promise<Probe> {
+export async function probe(accelerator: Accelerator, limitMs = LIMIT_MS, arch: string = process.arch): Promise<Probe> {
+  const guest = GUESTS[arch]
+  if (!guest) return { works: false, why: `Wisp does not know how to try it on ${arch}` }
   const folder = await mkdtemp(join(tmpdir(), 'wisp-boot-'))
   try {
-    const sector = Buffer.alloc(512)
-    BOOT_CODE.copy(sector)
-    sector.writeUInt16LE(0xaa55, 510)
-    const image = join(folder, 'sector')
-    await writeFile(image, sector)
-    const argv = ['qemu-system-x86_64', '-accel', accelerator, '-machine', 'pc', '-m', '16', '-nodefaults', '-no-user-config']
-    argv.push('-display', 'none', '-no-reboot', '-drive', `if=floppy,format=raw,readonly=on,file=${image}`)
-    argv.push('-boot', 'a', '-device', 'isa-debug-exit,iobase=0xf4,iosize=1')
+    const file = join(folder, 'guest')
+    await writeFile(file, guest.code)
+    const argv = [...guest.argv(file, accelerator), '-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot']
     await run(argv, { timeoutMs: limitMs, doing: `boot a test guest with ${accelerator}` })
+    if (guest.exit === 0) return { works: true, why: 'a test guest booted' }
     return { works: false, why: 'the test guest ended without doing its work' }
   } catch (error) {
     if (!(error instanceof CommandFailed)) throw error
-    if (error.exitCode === EXIT_CODE) return { works: true, why: 'a test guest booted' }
+    if (error.exitCode === guest.exit) return { works: true, why: 'a test guest booted' }
     if (/is not installed/.test(error.message)) throw error
     if (error.exitCode === null) return { works: false, why: `a test guest did not boot within ${limitMs} ms` }
     return { works: false, why: error.stderr || error.message }
@@ -53,7 +92,7 @@ export async function probe(accelerator: Accelerator, limitMs = LIMIT_MS): Promi
   }
 }
 
-/** Decides between KVM and TCG by trying. Only x86_64 can be tried so far; elsewhere a usable /dev/kvm is believed. */
+/** Decides between KVM and TCG by trying. */
 export async function probeAccelerator(): Promise<AcceleratorProbe> {
   try {
     await access('/dev/kvm', 6)
@@ -61,7 +100,6 @@ export async function probeAccelerator(): Promise<AcceleratorProbe> {
     const absent = (error as NodeJS.ErrnoException).code === 'ENOENT'
     return { accelerator: 'tcg', reason: absent ? 'this machine has no /dev/kvm' : '/dev/kvm may not be opened by this user' }
   }
-  if (process.arch !== 'x64') return { accelerator: 'kvm', reason: '/dev/kvm may be opened' }
   const { works, why } = await probe('kvm')
   return works ? { accelerator: 'kvm', reason: why } : { accelerator: 'tcg', reason: `/dev/kvm is there, but ${why}` }
 }

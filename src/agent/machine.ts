@@ -13,6 +13,8 @@ export interface Machine {
   libvirt: Libvirt
   /** 'kvm' or 'qemu' (emulated), as found by trying. */
   virtType: 'kvm' | 'qemu'
+  /** Of this machine's processors, as in `uname -m`. */
+  arch: string
   /** This end of the tunnels; null = no vxlan on this host. */
   tunnelIp: string | null
   /** The documents of a kind that are wanted on this host now, by id. */

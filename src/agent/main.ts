@@ -39,6 +39,7 @@ export async function startHost(config: Config): Promise<Host> {
     log,
     libvirt,
     virtType,
+    arch: os.machine(),
     tunnelIp,
     wanted: (kind) => loop.wanted(kind),
     complete: complete.promise,

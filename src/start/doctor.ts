@@ -4,7 +4,7 @@ import { spawnSync } from 'node:child_process'
 import fs from 'node:fs'
 import path from 'node:path'
 import { diskSpace } from '../agent/files.ts'
-import { probe } from '../agent/kvm.ts'
+import { probe, qemuPackage } from '../agent/kvm.ts'
 import { listens } from '../agent/libvirtd.ts'
 import { type Config, effective } from '../config.ts'
 import { embeddedPid } from '../database/embedded.ts'
@@ -80,7 +80,7 @@ async function accelerators(config: Config): Promise<Finding[]> {
     finding,
     tcg.works
       ? good('emulation (TCG) works: a guest ran')
-      : bad(`emulation does not work either: ${tcg.why}`, 'apt-get install qemu-system-x86'),
+      : bad(`emulation does not work either: ${tcg.why}`, `apt-get install ${qemuPackage()}`),
   ]
 }
 

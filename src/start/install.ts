@@ -15,7 +15,8 @@ export function unitText(home: string, launcher: string): string {
   const quote = (word: string) => `"${word.replace(/[\\"]/g, '\\$&').replaceAll('%', '%%').replaceAll('$', '$$$$')}"`
   return `[Unit]
 Description=Wisp cloud in ${home.replaceAll('%', '%%')}
-After=network-online.target libvirtd.service
+# Machines are stopped in the opposite order: Wisp must not see libvirt-guests shut its servers down and take it for their own wish.
+After=network-online.target libvirtd.service libvirt-guests.service
 Wants=network-online.target
 
 [Service]

@@ -13,13 +13,13 @@ import { parse } from 'yaml'
 import { type ExternalServer, startExternal } from '../../src/database/external-testing.ts'
 import { type Bed, startBed } from '../bed/bed.ts'
 import { type Cloud, keyPair, launcher, onEnd, startCloud } from './cloud.ts'
-import { consoleSays, importKey, launch, networkId, remove } from './person.ts'
+import { consoleSays, importKey, launch, networkId, person, remove } from './person.ts'
 import { patience, run, until } from './run-program.ts'
 
 describe("a database and a certificate of one's own", { timeout: 8 * patience * 1000 }, () => {
   let cloud: Cloud
   let database: ExternalServer
-  let bed: Bed
+  let bed: Bed | undefined
   let folder: string
   let server: string | undefined
   const file = (name: string) => path.join(folder, name)
@@ -106,7 +106,7 @@ describe("a database and a certificate of one's own", { timeout: 8 * patience * 
         return /wisp join \S+ (\S+)/.exec((await cloud.wisp('join-token')).stdout)![1]!
       },
     })
-    onEnd(() => bed.stop())
+    onEnd(async () => bed?.stop())
     await until(async () => {
       const { services } = await cloud.admin.ask<{ services: { host: string; state: string }[] }>('GET', 'compute/v2.1/os-services')
       return services.some(({ host, state }) => host === 'a' && state === 'up')
@@ -159,13 +159,13 @@ describe("a database and a certificate of one's own", { timeout: 8 * patience * 
     const doctor = await run([launcher, 'doctor'], cloud.env, 120)
     assert.match(doctor.stdout, /your own PostgreSQL \d+/)
     assert.match(doctor.stdout, /the certificate of the API is for 127\.0\.0\.1/)
-    await bed.stop()
+    await bed!.stop()
+    bed = undefined
     assert.match((await cloud.wisp('destroy', '--yes')).stdout, /Your own PostgreSQL .* was not touched/)
   })
 
   async function administratorOfDemo() {
     await cloud.admin.say('role', 'add', '--project', 'demo', '--user', 'admin', 'admin')
-    const { person } = await import('./person.ts')
     return person(path.join(cloud.home, 'openrc'), { OS_PROJECT_NAME: 'demo' })
   }
 })

@@ -12,8 +12,8 @@ const disks: Disk[] = [
   { path: '/x/disk.config', target: 'vdb', format: 'raw', serial: 'config-2', readonly: true },
 ]
 const parser = new XMLParser({ ignoreAttributes: false, attributeNamePrefix: '@', parseTagValue: false, trimValues: false })
-const build = (server: ServerDocument, virtType: 'kvm' | 'qemu' = 'qemu') => {
-  const text = domainXml({ tag: 'abcdef', virtType }, server, disks, '/x/console.log')
+const build = (server: ServerDocument, virtType: 'kvm' | 'qemu' = 'qemu', arch = 'x86_64') => {
+  const text = domainXml({ tag: 'abcdef', virtType, arch }, server, disks, '/x/console.log')
   assert.equal(XMLValidator.validate(text), true, text)
   return parser.parse(text).domain
 }
@@ -42,6 +42,30 @@ it('says what libvirt shall run', () => {
   assert.equal(domain.devices.serial.log['@append'], 'on')
   assert.equal(build(server, 'kvm')['@type'], 'kvm')
   assert.equal(build(server, 'kvm').features.tcg, undefined)
+})
+
+it('makes a server of an ARM machine without what only a PC has', () => {
+  const server = serverDocument()
+  const { os, cpu, clock, features, devices, ...domain } = build(server, 'qemu', 'aarch64')
+  assert.equal(domain['@type'], 'qemu')
+  assert.deepEqual([os.type['@arch'], os.type['@machine'], os['@firmware']], ['aarch64', 'virt', 'efi'])
+  assert.deepEqual([cpu.model['#text'], clock.timer, features.apic], ['cortex-a57', undefined, undefined])
+  assert.deepEqual([devices.serial.target['@type'], devices.serial.target.model['@name']], ['system-serial', 'pl011'])
+  assert.deepEqual(
+    [devices.video.model['@type'], devices.disk[0].target['@bus'], devices.controller['@model']],
+    ['virtio', 'virtio', 'qemu-xhci'],
+  )
+  const fast = build(server, 'kvm', 'aarch64')
+  assert.deepEqual([fast['@type'], fast.cpu['@mode']], ['kvm', 'host-passthrough'])
+})
+
+it('emulates an image of another architecture, also where KVM works', () => {
+  const server = serverDocument()
+  server.image.properties = { hw_architecture: 'aarch64' }
+  const foreign = build(server, 'kvm', 'x86_64')
+  assert.deepEqual([foreign['@type'], foreign.os.type['@machine'], foreign.cpu.model['#text']], ['qemu', 'virt', 'cortex-a57'])
+  server.image.properties = { hw_architecture: 'x86_64' }
+  assert.deepEqual([build(server, 'kvm', 'aarch64')['@type'], build(server, 'kvm', 'aarch64').os.type['@machine']], ['qemu', 'pc'])
 })
 
 it('follows the properties of the image', () => {

@@ -20,9 +20,57 @@ const title = (name: string) =>
     .join('')
     .replaceAll(/[\p{Cc}\ufffe\uffff]/gu, ' ')
 
-export function domainXml(machine: Pick<Machine, 'tag' | 'virtType'>, server: ServerDocument, disks: Disk[], consoleLog: string): string {
-  const kvm = machine.virtType === 'kvm'
+/** What differs between boards: the rest of a server is the same on all. `emulated` = without KVM. */
+function boardOf(arch: string, emulated: boolean) {
+  if (arch === 'aarch64')
+    return {
+      machine: 'virt',
+      // There is no BIOS on ARM. libvirt finds the firmware by its descriptor, and keeps the server's EFI variables.
+      firmware: { '@firmware': 'efi' },
+      features: { acpi: '' },
+      cpu: emulated ? model('cortex-a57') : { '@mode': 'host-passthrough', '@check': 'none' },
+      clock: {},
+      serial: { '@type': 'system-serial', '@port': '0', model: { '@name': 'pl011' } },
+      video: 'virtio',
+      // Nor are there a PS/2 keyboard and a USB controller that come by themselves.
+      usb: { controller: { '@type': 'usb', '@index': '0', '@model': 'qemu-xhci' } },
+      input: [
+        { '@type': 'tablet', '@bus': 'usb' },
+        { '@type': 'keyboard', '@bus': 'usb' },
+      ],
+    }
+  return {
+    machine: 'pc',
+    firmware: {},
+    features: { acpi: '', apic: '' },
+    cpu: emulated ? model('qemu64') : { '@mode': 'host-model', '@check': 'partial' },
+    clock: {
+      timer: [
+        { '@name': 'pit', '@tickpolicy': 'delay' },
+        { '@name': 'rtc', '@tickpolicy': 'catchup' },
+        { '@name': 'hpet', '@present': 'no' },
+      ],
+    },
+    serial: { '@type': 'isa-serial', '@port': '0' },
+    video: 'cirrus',
+    usb: {},
+    input: [{ '@type': 'tablet', '@bus': 'usb' }],
+  }
+}
+
+const model = (name: string) => ({ '@mode': 'custom', '@match': 'exact', model: { '@fallback': 'allow', '#text': name } })
+
+/** `machine.arch` as in `uname -m`; an image of another architecture is emulated, where QEMU for it is installed. */
+export function domainXml(
+  machine: Pick<Machine, 'tag' | 'virtType' | 'arch'>,
+  server: ServerDocument,
+  disks: Disk[],
+  consoleLog: string,
+): string {
   const properties = server.image.properties
+  const arch = properties['hw_architecture'] ?? machine.arch
+  const kvm = machine.virtType === 'kvm' && arch === machine.arch
+  const board = boardOf(arch, !kvm)
   const diskBus = properties['hw_disk_bus'] ?? 'virtio'
   const nicModel = properties['hw_vif_model'] ?? 'virtio'
   return builder.build({
@@ -47,27 +95,20 @@ export function domainXml(machine: Pick<Machine, 'tag' | 'virtType'>, server: Se
         },
       },
       os: {
-        type: { '@arch': properties['hw_architecture'] ?? 'x86_64', '@machine': properties['hw_machine_type'] ?? 'pc', '#text': 'hvm' },
+        ...board.firmware,
+        type: { '@arch': arch, '@machine': properties['hw_machine_type'] ?? board.machine, '#text': 'hvm' },
         boot: { '@dev': 'hd' },
         smbios: { '@mode': 'sysinfo' },
       },
       // Without a limit the translation cache of an emulated guest grows to some 400 MB; with this one it stays near 220.
-      features: { acpi: '', apic: '', ...(!kvm && { tcg: { 'tb-cache': { '@unit': 'MiB', '#text': 64 } } }) },
-      cpu: kvm
-        ? { '@mode': 'host-model', '@check': 'partial' }
-        : { '@mode': 'custom', '@match': 'exact', model: { '@fallback': 'allow', '#text': 'qemu64' } },
-      clock: {
-        '@offset': 'utc',
-        timer: [
-          { '@name': 'pit', '@tickpolicy': 'delay' },
-          { '@name': 'rtc', '@tickpolicy': 'catchup' },
-          { '@name': 'hpet', '@present': 'no' },
-        ],
-      },
+      features: { ...board.features, ...(!kvm && { tcg: { 'tb-cache': { '@unit': 'MiB', '#text': 64 } } }) },
+      cpu: board.cpu,
+      clock: { '@offset': 'utc', ...board.clock },
       on_poweroff: 'destroy',
       on_reboot: 'restart',
       on_crash: 'destroy',
       devices: {
+        ...board.usb,
         disk: disks.map((disk) => ({
           '@type': 'file',
           '@device': 'disk',
@@ -84,12 +125,12 @@ export function domainXml(machine: Pick<Machine, 'tag' | 'virtType'>, server: Se
           model: { '@type': nicModel },
           mtu: { '@size': nic.mtu },
         })),
-        serial: { '@type': 'pty', log: { '@file': consoleLog, '@append': 'on' }, target: { '@type': 'isa-serial', '@port': '0' } },
+        serial: { '@type': 'pty', log: { '@file': consoleLog, '@append': 'on' }, target: board.serial },
         console: { '@type': 'pty', target: { '@type': 'serial', '@port': '0' } },
         // A Unix socket that libvirt makes: nobody else on the machine can open a guest's screen.
         graphics: { '@type': 'vnc', listen: { '@type': 'socket' } },
-        video: { model: { '@type': properties['hw_video_model'] ?? 'cirrus' } },
-        input: { '@type': 'tablet', '@bus': 'usb' },
+        video: { model: { '@type': properties['hw_video_model'] ?? board.video } },
+        input: board.input,
         rng: { '@model': 'virtio', backend: { '@model': 'random', '#text': '/dev/urandom' } },
         memballoon: { '@model': 'virtio', stats: { '@period': '10' } },
       },

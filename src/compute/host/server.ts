@@ -133,7 +133,7 @@ export function serverRealiser(machine: Machine): Realiser<'server'> {
         if (!(await shutDown(server.id, domain, seen.power))) return 'working'
         return 'again'
       case 'power off':
-        await libvirt.domainUndefineFlags({ dom: domain, flags: Undefine.MANAGED_SAVE })
+        await libvirt.domainUndefineFlags({ dom: domain, flags: Undefine.MANAGED_SAVE | Undefine.KEEP_NVRAM })
         return 'again'
       case 'pause':
         await libvirt.domainSuspend({ dom: domain })
