@@ -42,6 +42,14 @@ test('all wrong settings are named at once', () => {
   ]
   const more = [/WISP_PROT in .* is no setting/, /WISP_TLS_CERT and WISP_TLS_KEY belong together/, /wants name:interface pairs/]
   for (const message of [...expected, ...more]) assert.throws(wrong, message)
+  const certificates = () =>
+    loadConfig({ WISP_HOME: home, WISP_CLIENT_CA: '/ca', WISP_CERTIFICATE_PROXIES: 'proxy.example', WISP_OAUTH2_METHODS: 'x' })
+  for (const message of [
+    /WISP_CLIENT_CA means something only where TLS ends here/,
+    /wants addresses or networks/,
+    /wants one of tls_client_auth/,
+  ])
+    assert.throws(certificates, message)
   written('what is this\n')
   assert.throws(() => loadConfig({ WISP_HOME: home }), /line 1: wants KEY=value/)
   written('')

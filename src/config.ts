@@ -3,6 +3,7 @@
 // data directory (KEY=value lines), then from the default.
 import { createHash } from 'node:crypto'
 import fs from 'node:fs'
+import { BlockList, isIP, isIPv6 } from 'node:net'
 import os from 'node:os'
 import path from 'node:path'
 import { readPlugins } from './image/control/import-plugins.ts'
@@ -68,6 +69,17 @@ const postgres = (value: string): string | undefined => {
     )
   return value || undefined
 }
+const addresses = (value: string): BlockList | undefined => {
+  const found = new BlockList()
+  for (const item of list(value)) {
+    const [address = '', bits] = item.split('/')
+    const family = isIPv6(address) ? 'ipv6' : 'ipv4'
+    if (isIP(address) === 0) throw new Error('wants addresses or networks with commas between, as 10.0.0.5,fd00::/64')
+    if (bits === undefined) found.addAddress(address, family)
+    else found.addSubnet(address, whole(0, family === 'ipv6' ? 128 : 32)(bits), family)
+  }
+  return value === '' ? undefined : found
+}
 const define = <T>(env: string, fallback: string, parse: (text: string) => T, meaning: string, secret = false): Setting<T> => ({
   env,
   default: fallback,
@@ -93,6 +105,25 @@ export const settings = {
   ),
   tlsCertificate: define('WISP_TLS_CERT', '', maybe, 'file with the certificate chain (PEM); with it the API speaks HTTPS'),
   tlsKey: define('WISP_TLS_KEY', '', maybe, "file with the certificate's key (PEM)"),
+  clientCa: define(
+    'WISP_CLIENT_CA',
+    '',
+    maybe,
+    'file with the authorities (PEM) whose client certificates count, where the API speaks HTTPS',
+  ),
+  certificateProxies: define(
+    'WISP_CERTIFICATE_PROXIES',
+    '',
+    addresses,
+    'addresses or networks of proxies that verify client certificates and pass them on in the header Client-Cert',
+  ),
+  oauth2Methods: define(
+    'WISP_OAUTH2_METHODS',
+    'tls_client_auth,client_secret_basic',
+    (value) => list(value).map(oneOf('tls_client_auth', 'client_secret_basic')),
+    'how programs may sign in by OAuth2: by client certificate, by secret',
+  ),
+  oauth2Mapping: define('WISP_OAUTH2_MAPPING', 'oauth2_mapping', text, 'id of the mapping that says whose a client certificate is'),
   databaseUrl: define(
     'DATABASE_URL',
     '',
@@ -230,6 +261,11 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env): Config
   for (const key of Object.keys(file)) if (!known.has(key)) wrong.push(`${key} in ${fileName} is no setting; "wisp config" lists them`)
   if (Boolean(pick(settings.tlsCertificate, environment, file).value) !== Boolean(pick(settings.tlsKey, environment, file).value)) {
     wrong.push('WISP_TLS_CERT and WISP_TLS_KEY belong together: set both or none')
+  }
+  if (pick(settings.clientCa, environment, file).value && !pick(settings.tlsCertificate, environment, file).value) {
+    wrong.push(
+      'WISP_CLIENT_CA means something only where TLS ends here: set WISP_TLS_CERT and WISP_TLS_KEY, or use WISP_CERTIFICATE_PROXIES',
+    )
   }
   if (wrong.length > 0) throw new Error(`These settings are wrong:\n  ${wrong.join('\n  ')}`)
   return Object.fromEntries(values) as Config

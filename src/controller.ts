@@ -16,9 +16,10 @@ import { registerDashboard } from './dashboard.ts'
 import { connect, type Database, json } from './database/connect.ts'
 import { embeddedSocket } from './database/embedded.ts'
 import { openAudit } from './http/audit.ts'
+import { certificateReader } from './http/certificate.ts'
 import { openPolicy } from './http/policy.ts'
 import { api } from './http/table.ts'
-import { readPair, renewCertificate } from './http/tls.ts'
+import { readAuthority, readPair, renewCertificate } from './http/tls.ts'
 import { authenticator } from './identity/control/authenticate.ts'
 import * as identityWork from './identity/control/work.ts'
 import { identity } from './identity/service.ts'
@@ -73,10 +74,12 @@ export async function startController(config: Config): Promise<Controller> {
   ].flat()
   const policy = openPolicy(services, { path: config.policyFile ?? path.join(config.home, 'policy.yaml'), log })
   const authenticate = authenticator(db, key)
-  const certificate =
-    config.tlsCertificate && config.tlsKey ? readPair({ certificate: config.tlsCertificate, key: config.tlsKey }) : undefined
+  const files = config.tlsCertificate && config.tlsKey ? { certificate: config.tlsCertificate, key: config.tlsKey } : undefined
+  const clientCa = config.clientCa === undefined ? {} : { ca: readAuthority(config.clientCa) }
+  const tls = files && { ...readPair(files), ...clientCa }
   const audit = config.auditLog === 'off' ? undefined : openAudit(config.auditLog ?? path.join(config.home, 'audit.log'), log)
-  const app = api(services, { db, authenticate, policy, log, ...(certificate && { tls: certificate }), ...(audit && { audit }) })
+  const certificateOf = certificateReader(config.certificateProxies)
+  const app = api(services, { db, authenticate, certificateOf, policy, log, ...(tls && { tls }), ...(audit && { audit }) })
   const wire = registerWire(app, {
     db,
     log,
@@ -86,12 +89,9 @@ export async function startController(config: Config): Promise<Controller> {
   })
   registerImageDownload(app, { db, stores })
   const consoles = registerConsole(app, db, log)
-  if (config.dashboard) registerDashboard(app, { authenticate, log })
+  if (config.dashboard) registerDashboard(app, { authenticate, certificateOf, log })
 
-  const leaveCertificate =
-    config.tlsCertificate && config.tlsKey
-      ? renewCertificate(app.server as unknown as tls.Server, { certificate: config.tlsCertificate, key: config.tlsKey }, log)
-      : undefined
+  const leaveCertificate = files && renewCertificate(app.server as unknown as tls.Server, files, log, clientCa)
   await app.listen({ host: config.listen, port: config.port })
   const local = await listenLocally(app, controllerSocket(config.home))
   const imports = importWork({

@@ -6,14 +6,16 @@ import path from 'node:path'
 import fastifyStatic from '@fastify/static'
 import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
+import type { CertificateOf } from './http/certificate.ts'
 import { Fault, notFound } from './http/fault.ts'
-import type { Who } from './http/who.ts'
+import type { Authenticate } from './http/token.ts'
 import { type Changed, hints } from './work/hint.ts'
 
 export const dashboardFiles = path.join(import.meta.dirname, '../dashboard/dist')
 
 export interface DashboardDeps {
-  authenticate(token: string): Promise<Who | Fault>
+  authenticate: Authenticate
+  certificateOf: CertificateOf
   log: Logger
 }
 
@@ -27,7 +29,7 @@ const securityHeaders = {
     "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; font-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
 }
 
-export function registerDashboard(app: FastifyInstance, { authenticate, log }: DashboardDeps): void {
+export function registerDashboard(app: FastifyInstance, { authenticate, certificateOf, log }: DashboardDeps): void {
   // These answers never end by themselves: without this a controller could not stop while a page is open.
   const open = new Set<ServerResponse>()
   app.addHook('preClose', async () => {
@@ -35,7 +37,9 @@ export function registerDashboard(app: FastifyInstance, { authenticate, log }: D
   })
   app.get('/dashboard/events', async (request, reply) => {
     const token = request.headers['x-auth-token']
-    const who = typeof token === 'string' ? await authenticate(token) : new Fault(401, 'The stream of changes wants an X-Auth-Token.')
+    const certificate = () => certificateOf(request.raw)
+    const who =
+      typeof token === 'string' ? await authenticate(token, certificate) : new Fault(401, 'The stream of changes wants an X-Auth-Token.')
     if (!(who instanceof Fault) && who.accessRules !== undefined) {
       return reply
         .code(401)
@@ -54,7 +58,7 @@ export function registerDashboard(app: FastifyInstance, { authenticate, log }: D
     }
     // A token that was revoked meanwhile must not go on listening.
     const alive = setInterval(async () => {
-      const still = await authenticate(token as string).catch(() => null) // null: the database is away, and with it the reason to listen
+      const still = await authenticate(token as string, certificate).catch(() => null) // null: the database is away, and with it the reason to listen
       if (still === null || still instanceof Fault) reply.raw.end()
       else if (!reply.raw.writableEnded) reply.raw.write(': still here\n\n')
     }, keepAliveEvery)

@@ -6,6 +6,7 @@ import { randomUUID } from 'node:crypto'
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import { sql } from 'kysely'
 import { type AuditLog, auditWrites } from './audit.ts'
+import { type CertificateOf, certificateReader } from './certificate.ts'
 import { envelopes } from './envelope.ts'
 import { Fault, notFound } from './fault.ts'
 import { type Metrics, metrics } from './metrics.ts'
@@ -13,13 +14,15 @@ import { type MountDeps, mount, sendFault } from './mount.ts'
 import { splitRoute } from './route.ts'
 import type { Service } from './table.ts'
 
-export interface ApiDeps extends MountDeps {
+export interface ApiDeps extends Omit<MountDeps, 'certificateOf'> {
+  /** Where TLS ends here, that of the socket by default. */
+  certificateOf?: CertificateOf
   /** Largest JSON body in bytes; 1 MiB by default. Streams have no limit here. */
   bodyLimit?: number
   /** How long a client may take to send a JSON body, in milliseconds; 30,000 by default. */
   bodyTimeout?: number
-  /** PEM texts; without them the server speaks plain HTTP. */
-  tls?: { key: string; cert: string }
+  /** PEM texts; without them the server speaks plain HTTP. With `ca` clients are asked for a certificate, and may come without. */
+  tls?: { key: string; cert: string; ca?: string }
   /** Where events of changes and sign-ins go; nowhere by default. */
   audit?: AuditLog
   /** Where requests are counted; a registry of its own by default. */
@@ -36,7 +39,7 @@ export function api(services: Service[], deps: ApiDeps): FastifyInstance {
     sendFault(error, request, reply, serviceOf(request.raw.url!)?.service ?? { envelope: envelopes.errors }, deps)
 
   const app: FastifyInstance = Fastify({
-    ...(deps.tls && { https: deps.tls }),
+    ...(deps.tls && { https: tlsOptions(deps.tls) }),
     bodyLimit: deps.bodyLimit ?? 1024 * 1024,
     genReqId: () => `req-${randomUUID()}`,
     exposeHeadRoutes: false,
@@ -60,7 +63,8 @@ export function api(services: Service[], deps: ApiDeps): FastifyInstance {
   observe(app, deps)
   if (deps.audit) auditWrites(app, deps.audit)
   limitBodyTime(app, deps.bodyTimeout ?? 30_000)
-  for (const service of services) mount(app, service, deps)
+  const { certificateOf = certificateReader() } = deps
+  for (const service of services) mount(app, service, { ...deps, certificateOf })
   app.setErrorHandler(refuse)
   app.setNotFoundHandler((request, reply) => {
     const found = serviceOf(request.raw.url!)
@@ -78,6 +82,12 @@ export function api(services: Service[], deps: ApiDeps): FastifyInstance {
   })
   return app
 }
+
+/** What a client shows that its authority did not sign is as if it had shown none: see certificate.ts. */
+const tlsOptions = (tls: NonNullable<ApiDeps['tls']>) => ({
+  ...tls,
+  ...(tls.ca !== undefined && { requestCert: true, rejectUnauthorized: false }),
+})
 
 /** The request id on every answer, one line in the log and one count for each. */
 function observe(app: FastifyInstance, deps: ApiDeps): void {

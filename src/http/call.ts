@@ -1,6 +1,7 @@
 /** What a row's `run` gets to see of a request, and what it wants said in the answer beside the body. */
 import type { FastifyRequest } from 'fastify'
 import type { Database } from '../database/connect.ts'
+import type { CertificateOf } from './certificate.ts'
 import { forbidden } from './fault.ts'
 import { originOf, remoteOf } from './origin.ts'
 import type { Policy, Target } from './policy.ts'
@@ -33,8 +34,14 @@ export const ownTarget = (who: Who, params: Record<string, string>): Target => (
   ...params,
 })
 
-export function makeCall(request: FastifyRequest, version: string, who: Who, body: unknown, db: Database, policy: Policy): Made {
+interface Deps {
+  db: Database
+  certificateOf: CertificateOf
+}
+
+export function makeCall(request: FastifyRequest, version: string, who: Who, body: unknown, deps: Deps, policy: Policy): Made {
   const { raw } = request
+  const { db } = deps
   const params = request.params as Record<string, string>
   const wanted: Wanted = { status: undefined, headers: [], asked: false }
   const address = raw.url!
@@ -51,6 +58,7 @@ export function makeCall(request: FastifyRequest, version: string, who: Who, bod
     get remote() {
       return remoteOf(raw)
     },
+    certificate: () => deps.certificateOf(raw),
     headers: raw.headers,
     url: {
       get origin() {

@@ -10,7 +10,8 @@ import { accessAllowed } from './access-rules.ts'
 import { noteMade } from './audit.ts'
 import { mediaTypes, readBody } from './body.ts'
 import { type Made, makeCall, must, ownTarget } from './call.ts'
-import { badRequest, type Fault, notFound, unauthorized } from './fault.ts'
+import type { CertificateOf } from './certificate.ts'
+import { badRequest, notFound, unauthorized } from './fault.ts'
 import { type Negotiate, negotiator, versionHeaders } from './microversion.ts'
 import { openapi } from './openapi.ts'
 import { originOf } from './origin.ts'
@@ -18,15 +19,15 @@ import type { Policy, PolicyEnforcer } from './policy.ts'
 import { splitRoute } from './route.ts'
 import { at, lives } from './schema.ts'
 import type { AnyRow, Call, Method, Service, Target } from './table.ts'
-import { readToken } from './token.ts'
+import { type Authenticate, readToken } from './token.ts'
 import { asFault } from './unforeseen.ts'
 import { type Validator, validator } from './validate.ts'
 import { anonymous, type Who } from './who.ts'
 
 export interface MountDeps {
   db: Database
-  /** Never throws for a bad token: it returns the Fault to answer with. */
-  authenticate(token: string): Promise<Who | Fault>
+  authenticate: Authenticate
+  certificateOf: CertificateOf
   policy: PolicyEnforcer
   log: Pick<Logger, 'info' | 'warn' | 'error' | 'debug'>
 }
@@ -177,6 +178,7 @@ function gateOf(service: Service, deps: MountDeps): Gate {
     request.who = await readToken(
       request.raw,
       deps.authenticate,
+      deps.certificateOf,
       service.wwwAuthenticate === false ? undefined : () => `${originOf(request.raw)}/identity`,
     )
     const path = url!.split('?', 1)[0]!
@@ -255,7 +257,7 @@ async function serve(
   if (row.policy !== null && Array.isArray(service.scopes) && !policy.fits(row.policy, who)) must(policy, row.policy, who, {})
   if (row.policy !== null && target === undefined) must(policy, row.policy, who, ownTarget(who, request.params as Record<string, string>))
   const invalid = ready.checkQuery?.(request.query, version) ?? ready.checkBody?.(request.body, version)
-  const made = makeCall(request, version, who, ready.checkBody ? request.body : undefined, deps.db, policy)
+  const made = makeCall(request, version, who, ready.checkBody ? request.body : undefined, deps, policy)
   if (invalid) {
     await refuseAnyway(ready, made, policy, deps.db.read)
     throw service.envelope.invalid(invalid)

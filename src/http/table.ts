@@ -2,6 +2,7 @@
  * How a resource's API is written down: a table of rows, each row data. Everything else (router, token, microversion, policy,
  * validation, transaction, envelope, OpenAPI, coverage tests) derives from the rows, so a room says only what is its own.
  */
+import type { X509Certificate } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Readable } from 'node:stream'
 import type { Static, TSchema } from 'typebox'
@@ -51,6 +52,8 @@ export interface Call<B = unknown, Q = unknown, P = Record<string, string>> {
   requestId: string
   /** The client's address. */
   remote: string
+  /** The client's TLS certificate, verified. @throws Fault 400 if a trusted proxy sent something else */
+  certificate(): X509Certificate | undefined
   headers: IncomingHttpHeaders
   /** `origin` is scheme://host:port as the client sees it; X-Forwarded-* is honoured from loopback only. `path` has no query, `search` has its '?'. */
   url: { origin: string; path: string; search: string }

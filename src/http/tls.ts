@@ -37,6 +37,17 @@ export function readPair({ certificate, key }: CertificateFiles): Pair {
   return pair
 }
 
+/** Reads the authorities whose client certificates count, as PEM. Throws in words of an operator what is wrong with the file. */
+export function readAuthority(file: string): string {
+  const pem = readPem('WISP_CLIENT_CA', file)
+  try {
+    new X509Certificate(pem)
+  } catch {
+    throw new Error(`${file} (WISP_CLIENT_CA) has no certificate in PEM: it should begin with -----BEGIN CERTIFICATE-----`)
+  }
+  return pem
+}
+
 /** What a person should know of a pair that TLS takes: undefined if nothing. `now` and `host` are compared with the certificate. */
 export function troubleOf({ cert }: Pair, host: string, now = new Date()): { level: 'poor' | 'bad'; what: string } | undefined {
   const { validFromDate, validToDate, ...leaf } = readLeaf(cert)

@@ -48,7 +48,10 @@ export interface IdentityDeps {
   db: Database
   /** The 32 bytes of the data directory's secret.key. */
   key: Buffer
-  config: Pick<Config, 'publicUrl' | 'tokenLifetime' | 'securityCompliance' | 'limitModel' | 'trustedDashboards'>
+  config: Pick<
+    Config,
+    'publicUrl' | 'tokenLifetime' | 'securityCompliance' | 'limitModel' | 'trustedDashboards' | 'oauth2Methods' | 'oauth2Mapping'
+  >
 }
 
 /** Two services: the API at /identity/v3 and /v3, and the list of versions at /identity and /. */
@@ -94,7 +97,14 @@ export function identity({ db, key, config }: IdentityDeps): Service[] {
     ...federatedSignIn({ sessions, key, lifetime, publicUrl, trustedDashboards }),
     ...oauth1({ key, publicUrl }),
     ...oauth1AccessTokens,
-    ...oauth2({ sessions, key, lifetime, compliance: config.securityCompliance }),
+    ...oauth2({
+      sessions,
+      key,
+      lifetime,
+      compliance: config.securityCompliance,
+      methods: config.oauth2Methods,
+      mapping: config.oauth2Mapping,
+    }),
   ]
   return [
     { ...shared, prefixes: ['/identity/v3', '/v3'], rows: rows.map(withDirectory({ db, key })) },

@@ -4,12 +4,12 @@ import type { FastifyInstance } from 'fastify'
 import { pino } from 'pino'
 import { type TestDatabase, testDatabase } from '../database/testing.ts'
 import { openPolicy } from '../http/policy.ts'
-import { api } from '../http/table.ts'
+import { type ApiDeps, api } from '../http/table.ts'
 import { noCompliance, type SecurityCompliance } from '../security-compliance.ts'
 import { authenticator } from './control/authenticate.ts'
 import { type Bootstrapped, bootstrapIdentity } from './control/bootstrap.ts'
 import type { LimitModel } from './control/limits.ts'
-import { identity } from './service.ts'
+import { type IdentityDeps, identity } from './service.ts'
 
 /** Dashboards other than the cloud's own that get tokens after a sign-in by an identity provider. */
 export const trustedDashboards = ['https://horizon.test/auth/websso/']
@@ -50,8 +50,28 @@ export const password = (name: string, secret: string, scope?: unknown) => ({
   },
 })
 
+/** As without any setting. */
+export const config: IdentityDeps['config'] = {
+  publicUrl: undefined,
+  tokenLifetime: 3600,
+  securityCompliance: noCompliance,
+  limitModel: 'flat',
+  trustedDashboards,
+  oauth2Methods: ['tls_client_auth', 'client_secret_basic'],
+  oauth2Mapping: 'oauth2_mapping',
+}
+
+interface More {
+  config?: Partial<IdentityDeps['config']>
+  server?: Pick<ApiDeps, 'tls' | 'certificateOf'>
+}
+
 /** @param compliance what this cloud demands of passwords and accounts; nothing by default */
-export async function testCloud(limitModel: LimitModel = 'flat', compliance: Partial<SecurityCompliance> = {}): Promise<TestCloud> {
+export async function testCloud(
+  limitModel: LimitModel = 'flat',
+  compliance: Partial<SecurityCompliance> = {},
+  more: More = {},
+): Promise<TestCloud> {
   const { db, drop } = await testDatabase()
   const key = randomBytes(32)
   const made = await db.write((tx) =>
@@ -60,16 +80,10 @@ export async function testCloud(limitModel: LimitModel = 'flat', compliance: Par
   const services = identity({
     db,
     key,
-    config: {
-      publicUrl: undefined,
-      tokenLifetime: 3600,
-      securityCompliance: { ...noCompliance, ...compliance },
-      limitModel,
-      trustedDashboards,
-    },
+    config: { ...config, limitModel, securityCompliance: { ...noCompliance, ...compliance }, ...more.config },
   })
   const policy = openPolicy(services)
-  const app = api(services, { db, authenticate: authenticator(db, key), policy, log: pino({ level: 'silent' }) })
+  const app = api(services, { db, authenticate: authenticator(db, key), policy, log: pino({ level: 'silent' }), ...more.server })
   await app.ready()
 
   const send: TestCloud['send'] = async (method, path, token, body, headers) => {

@@ -95,7 +95,6 @@ export async function makeWorkspace(cloud: Cloud, folder: string, { plugins = fa
       use_dynamic_credentials: true,
       // They need a router each.
       create_isolated_networks: false,
-      tempest_roles: 'member',
       admin_username: cloud.admin.user,
       admin_password: cloud.admin.password,
       admin_project_name: cloud.admin.project,

@@ -3,9 +3,8 @@ import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { checkRows } from '../../http/coverage.ts'
 import { splitRoute } from '../../http/route.ts'
-import { noCompliance } from '../../security-compliance.ts'
 import { identity } from '../service.ts'
-import { type Json, passwords, type TestCloud, testCloud } from '../testing.ts'
+import { config, type Json, passwords, type TestCloud, testCloud } from '../testing.ts'
 import { policies } from './policies.ts'
 
 describe('rows', () => {
@@ -27,13 +26,6 @@ describe('rows', () => {
   const status = async (...request: Parameters<TestCloud['send']>) => (await cloud.send(...request)).status
 
   test('each row has a rule that is known, and a stranger gets 401', async () => {
-    const config = {
-      publicUrl: undefined,
-      tokenLifetime: 3600,
-      securityCompliance: noCompliance,
-      limitModel: 'flat' as const,
-      trustedDashboards: [],
-    }
     const all = identity({ db: cloud.db, key: cloud.key, config })
     assert.deepEqual(checkRows(all), [])
     const [service] = all

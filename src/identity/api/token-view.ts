@@ -53,6 +53,8 @@ export function tokenViews({ sessions, publicUrl }: TokenViewDeps) {
       ...(facts.domain && { domain: facts.domain }),
       ...(facts.system && { system: { all: true } }),
       ...(facts.delegation && delegationView(facts.delegation)),
+      // Padded, as keystonemiddleware compares it.
+      ...(claims.thumbprint !== undefined && { oauth2_credential: { 'x5t#S256': `${claims.thumbprint}=` } }),
       ...(claims.scope.kind !== 'none' && { roles: facts.roles }),
       ...(claims.scope.kind !== 'none' &&
         !('nocatalog' in call.query) && { catalog: await catalog(call, facts.user.id, facts.project?.id) }),

@@ -2,6 +2,7 @@
 import { type TObject, Type as t } from 'typebox'
 import { badRequest, forbidden, notFound } from '../../http/fault.ts'
 import { type AnyRow, type Call, row } from '../../http/table.ts'
+import { tokenOf } from '../../http/token.ts'
 import type { SecurityCompliance } from '../../security-compliance.ts'
 import { domainsOf, projectsOf, reachesSystem } from '../control/reach.ts'
 import type { Receipt } from '../control/receipts.ts'
@@ -80,7 +81,7 @@ export function tokens(deps: TokenDeps): AnyRow[] {
 
   /** The groups that the caller is in by their federated token. */
   const groupsOf = async ({ headers }: Pick<Call, 'headers'>): Promise<string[]> =>
-    (await sessions.open(String(headers['x-auth-token'])))?.facts.federation?.groups ?? []
+    (await sessions.open(tokenOf(headers) ?? ''))?.facts.federation?.groups ?? []
 
   /** The token that the request is about. @throws Fault 404 if it is not valid */
   const subject = async (headers: Call['headers']): Promise<{ token: string; session: Session }> => {
@@ -115,7 +116,7 @@ export function tokens(deps: TokenDeps): AnyRow[] {
         const { auth } = call.body as { auth: AuthRequest }
         call.audit({ action: 'authenticate', target: { typeURI: 'service/security/account/user' } })
         checkNames(auth)
-        const { db, remote, audit } = call
+        const { db, remote, audit, certificate } = call
         const receipt = call.headers['openstack-auth-receipt']
         const signed = signedRequest(call, 'POST', publicUrl)
         const deps = {
@@ -126,6 +127,7 @@ export function tokens(deps: TokenDeps): AnyRow[] {
           compliance,
           remote,
           audit,
+          certificate,
           signed,
           ...(receipt !== undefined && { receipt: String(receipt) }),
         }

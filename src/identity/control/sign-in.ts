@@ -1,9 +1,11 @@
 // From a checked auth request to a token: each method says who it is, all must mean the same user, then the scope is found and the roles
 // there are looked up. What fails says only "authentication required", so that nobody can tell users, projects or domains from strangers.
+import type { X509Certificate } from 'node:crypto'
 import { sql } from 'kysely'
 import type { Database } from '../../database/connect.ts'
 import { forbidden, notFound, unauthorized } from '../../http/fault.ts'
 import { byApplicationCredential } from './application-credentials.ts'
+import { isHeld, notHeld } from './bound-tokens.ts'
 import { readLent } from './delegations.ts'
 import { proveOutside } from './directory.ts'
 import { type Facts, readFacts } from './facts.ts'
@@ -44,6 +46,8 @@ export interface SignInDeps extends Demands {
   lifetime: number
   /** What the method oauth1 checks, where the caller has it. */
   signed?: SignedRequest
+  /** That of the client who signs in. */
+  certificate: () => X509Certificate | undefined
   /** For methods that were used before (see receipts.ts). */
   receipt?: string | undefined
 }
@@ -64,7 +68,7 @@ type Prove = (deps: SignInDeps, identity: AuthRequest['identity'], scope: AuthRe
 
 const provers: Record<string, Prove> = {
   totp: ({ db, key, remote }, { totp }) => byTotp(db, key, totp?.user, remote),
-  token: ({ sessions }, { token }, scope) => byToken(sessions, token!.id, scope),
+  token: (deps, { token }, scope) => byToken(deps, token!.id, scope),
   oauth1: ({ db, key, signed }) => byOauth1(db, key, signed),
   password: (deps, { password }) => byPassword(deps, password!.user),
   application_credential: ({ db, remote }, { application_credential }) => byApplicationCredential(db, application_credential!, remote),
@@ -110,10 +114,13 @@ export interface Issue {
   lifetime: number
   /** The token that this one is made from. */
   parent?: Claims | undefined
+  /** Of the certificate that the token is bound to; else that of the parent. */
+  thumbprint?: string
 }
 
 /** Makes the token for a user who was recognized. */
-export async function issue(sessions: Sessions, { user, scope, facts, methods, lifetime, parent }: Issue): Promise<SignedIn> {
+export async function issue(sessions: Sessions, asked: Issue): Promise<SignedIn> {
+  const { user, scope, facts, methods, lifetime, parent, thumbprint = parent?.thumbprint } = asked
   const now = Date.now()
   const claims: Claims = {
     user,
@@ -130,17 +137,19 @@ export async function issue(sessions: Sessions, { user, scope, facts, methods, l
     lives: facts.lives,
     ...(parent?.federation !== undefined && { federation: parent.federation }),
     ...(facts.delegation && { delegation: { kind: facts.delegation.kind, id: facts.delegation.id } }),
+    ...(thumbprint !== undefined && { thumbprint }),
   }
   return { token: await sessions.seal(claims), claims, facts }
 }
 
 const another = (kind: string) => forbiddenAction(`Using ${kind} token to create another token. Create a new ${kind} token instead`)
 
-async function byToken(sessions: Sessions, token: string, scope: AuthRequest['scope']): Promise<Proof> {
+async function byToken({ sessions, certificate }: SignInDeps, token: string, scope: AuthRequest['scope']): Promise<Proof> {
   const session = await sessions.open(token)
   // Keystone's answer here; who has a token that is not valid any more learns nothing that they don't know.
   if (!session) throw notFound('Could not find token.')
   const { claims, facts } = session
+  if (!isHeld(claims, certificate)) throw notHeld()
   const { delegation } = claims
   if (delegation?.kind === 'oauth1') throw another('OAuth-scoped')
   if (delegation?.kind === 'trust') throw another('trust-scoped')

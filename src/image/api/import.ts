@@ -6,6 +6,7 @@ import type { Config } from '../../config.ts'
 import type { JsonObject } from '../../database/types.ts'
 import { badRequest, conflict } from '../../http/fault.ts'
 import { type Call, row } from '../../http/table.ts'
+import { tokenOf } from '../../http/token.ts'
 import { catalogFor, readCatalog } from '../../identity/control/catalog.ts'
 import { seal } from '../../identity/control/sealed.ts'
 import { beginImport, type Method, methods, type NewTask, tellStores } from '../control/import-task.ts'
@@ -192,7 +193,7 @@ async function readMethod(call: Call, config: ImportConfig, asked: ImportBody['m
     method: { ...asked, glance_service_interface: face },
     secret: {
       url: endpoint === undefined ? '' : `${endpoint}/v2/images/${id}`,
-      token: String(call.headers['x-auth-token'] ?? ''),
+      token: tokenOf(call.headers) ?? '',
       before: { disk_format, container_format, properties: properties as JsonObject },
     },
   }

@@ -3,6 +3,7 @@ import { type Static, Type as t } from 'typebox'
 import type { Database } from '../../../database/connect.ts'
 import { forbidden, notFound, tooLarge, unauthorized } from '../../../http/fault.ts'
 import { type AnyRow, type Call, row } from '../../../http/table.ts'
+import { isHeld, notHeld } from '../../control/bound-tokens.ts'
 import type { Facts } from '../../control/facts.ts'
 import { inEnvelope, ownMetadata, samlResponse } from '../../control/federation/assertion.ts'
 import { spEntityId } from '../../control/federation/connections.ts'
@@ -56,6 +57,7 @@ export function saml2({ sessions, key, publicUrl, db }: Deps): AnyRow[] {
     if (!provider.enabled) throw forbidden(`Service Provider ${provider.id} is disabled.`)
     const session = await sessions.open(identity.token.id)
     if (!session) throw notFound('Could not find token.')
+    if (!isHeld(session.claims, call.certificate)) throw notHeld()
     const { facts, who } = session
     if (!facts.project) {
       throw forbidden(
