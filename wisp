@@ -71,6 +71,19 @@ install_libraries() {
   cp "$here/package-lock.json" "$stamp"
 }
 
+# The npm of Debian 12 brings Node without the link to it.
+link_node() {
+  [ -x "$here/node_modules/.bin/node" ] && return 0
+  for node in "$here"/node_modules/node-linux-*/bin/node; do
+    if [ -x "$node" ]; then
+      mkdir -p "$here/node_modules/.bin"
+      ln -sf "../${node#"$here/node_modules/"}" "$here/node_modules/.bin/node"
+      return 0
+    fi
+  done
+  refuse 'nothing is installed yet: "wisp up" does that'
+}
+
 # What is in packages/python, in a folder that sees Debian's Python libraries, too; npm ci takes it away with the rest. Without it only the
 # tests that want it fail.
 install_python() {
@@ -99,10 +112,8 @@ case $command in
     install_libraries
     if [ "$command" = test ]; then install_python; fi
     ;;
-  *)
-    [ -x "$here/node_modules/.bin/node" ] || refuse 'nothing is installed yet: "wisp up" does that'
-    ;;
 esac
+link_node
 
 # Where Node keeps what it made of our TypeScript (see src/main.ts).
 export NODE_COMPILE_CACHE="${NODE_COMPILE_CACHE:-$here/node_modules/.cache/wisp}"
