@@ -1,4 +1,4 @@
-# The kernel's modules, the initial RAM disk and the disk with its boot loader. Sourced by build.sh, which sets HERE, STAGE, ROOT, WORK, fail().
+# The kernel's modules, the initial RAM disk and the disk with its boot loader. Sourced by build.sh, which sets HERE, STAGE, ROOT, WORK, ARCH, SERIAL, fail().
 
 # What the initial RAM disk needs to find the disk, and what the guest's drivers and file systems need. A kernel may have some of them built in.
 DISK_MODULES='virtio_pci virtio_blk virtio_scsi sd_mod ata_piix ahci nvme crc32c_generic crc32c_intel ext4'
@@ -67,39 +67,67 @@ partition() {
     dd of="$6" bs=1 seek=$((446 + 16 * ($1 - 1))) conv=notrunc status=none
 }
 
-# make_disk FILE: a raw disk with a FAT partition that SYSLINUX boots from (twice as fast as GRUB on an emulated processor, and made without
-# mounting anything) and, last so that it can grow, the root file system.
+# make_disk FILE: a raw disk with a FAT partition that the machine boots from, made without mounting anything, and, last so that it can grow,
+# the root file system.
 make_disk() {
   local disk=$1 boot_start=2048 boot_mb root_mb=44 root_start
   make_initramfs "$WORK/initrd"
-  boot_mb=$((($(stat -c %s "$STAGE/boot/vmlinuz-$KERNEL") + $(stat -c %s "$WORK/initrd")) / 1048576 + 2))
+  cp "$STAGE/boot/vmlinuz-$KERNEL" "$WORK/vmlinuz"
+  boot_mb=$((($(stat -c %s "$WORK/vmlinuz") + $(stat -c %s "$WORK/initrd")) / 1048576 + 2))
   root_start=$((boot_start + boot_mb * 2048))
   truncate -s $((1 + boot_mb + root_mb))M "$disk"
-
-  dd if="$STAGE/usr/lib/SYSLINUX/mbr.bin" of="$disk" bs=440 count=1 conv=notrunc status=none
-  partition 1 80 06 $boot_start $((boot_mb * 2048)) "$disk"
   partition 2 00 83 $root_start $((root_mb * 2048)) "$disk"
   printf '\x55\xaa' | dd of="$disk" bs=1 seek=510 conv=notrunc status=none
-
-  cat > "$WORK/syslinux.cfg" <<-END
-	default linux
-	label linux
-	kernel vmlinuz
-	initrd initrd
-	append console=tty1 console=ttyS0,115200 loglevel=4 no_timer_check mitigations=off nokaslr random.trust_cpu=on cryptomgr.notests panic=5
-	END
-  cp "$STAGE/boot/vmlinuz-$KERNEL" "$WORK/vmlinuz"
-  set_times "$WORK"/{vmlinuz,initrd,syslinux.cfg}
-  (
-    PATH=$STAGE/usr/bin:$PATH # mtools and syslinux, which runs mtools
-    export MTOOLS_SKIP_CHECK=1 SOURCE_DATE_EPOCH=$TIME
-    mformat -i "$disk@@1M" -v WISPBOOT -N 57495350 -h 32 -s 64 -t "$boot_mb" :: &&
-      syslinux --install --offset $((boot_start * 512)) "$disk" &&
-      mcopy -m -i "$disk@@1M" "$WORK"/{vmlinuz,initrd,syslinux.cfg} ::
-  ) || fail 'cannot make the boot partition'
+  make_boot_partition_$ARCH "$disk" $boot_start $boot_mb || fail 'cannot make the boot partition'
 
   set_times "$ROOT"
   E2FSPROGS_FAKE_TIME=$TIME mke2fs -q -F -t ext4 -b 4096 -m 0 -L wisp-root -U "$FILE_SYSTEM_UUID" -J size=4 \
     -E "lazy_itable_init=0,hash_seed=$FILE_SYSTEM_UUID,offset=$((root_start * 512))" -d "$ROOT" "$disk" $((root_mb * 1024))k ||
     fail 'cannot make the root file system'
+}
+
+KERNEL_OPTIONS='loglevel=4 mitigations=off nokaslr cryptomgr.notests panic=5'
+export MTOOLS_SKIP_CHECK=1 SOURCE_DATE_EPOCH=$TIME
+
+# A PC: SYSLINUX, which is twice as fast as GRUB on an emulated processor.
+make_boot_partition_amd64() {
+  local disk=$1 start=$2 mb=$3
+  dd if="$STAGE/usr/lib/SYSLINUX/mbr.bin" of="$disk" bs=440 count=1 conv=notrunc status=none
+  partition 1 80 06 "$start" $((mb * 2048)) "$disk"
+  cat > "$WORK/syslinux.cfg" <<-END
+	default linux
+	label linux
+	kernel vmlinuz
+	initrd initrd
+	append console=tty1 console=$SERIAL,115200 no_timer_check random.trust_cpu=on $KERNEL_OPTIONS
+	END
+  set_times "$WORK"/{vmlinuz,initrd,syslinux.cfg}
+  (
+    PATH=$STAGE/usr/bin:$PATH # mtools and syslinux, which runs mtools
+    mformat -i "$disk@@1M" -v WISPBOOT -N 57495350 -h 32 -s 64 -t "$mb" :: &&
+      syslinux --install --offset $((start * 512)) "$disk" &&
+      mcopy -m -i "$disk@@1M" "$WORK"/{vmlinuz,initrd,syslinux.cfg} ::
+  )
+}
+
+# An ARM machine has UEFI: the loader is a file in its place, and finds what it loads by the Boot Loader Specification.
+make_boot_partition_arm64() {
+  local disk=$1 start=$2 mb=$3 tree=$WORK/efi
+  partition 1 00 ef "$start" $((mb * 2048)) "$disk"
+  mkdir -p "$tree/EFI/BOOT" "$tree/loader/entries"
+  cp "$STAGE/usr/lib/systemd/boot/efi/systemd-bootaa64.efi" "$tree/EFI/BOOT/BOOTAA64.EFI"
+  cp "$WORK"/{vmlinuz,initrd} "$tree/"
+  printf 'timeout 0\neditor no\n' > "$tree/loader/loader.conf"
+  cat > "$tree/loader/entries/wisp.conf" <<-END
+	title Wisp guest
+	linux /vmlinuz
+	initrd /initrd
+	options console=tty1 console=$SERIAL,115200 $KERNEL_OPTIONS
+	END
+  set_times "$tree"
+  (
+    PATH=$STAGE/usr/bin:$PATH
+    mformat -i "$disk@@1M" -v WISPBOOT -N 57495350 -h 32 -s 64 -t "$mb" :: &&
+      mcopy -s -m -i "$disk@@1M" "$tree"/* ::
+  )
 }

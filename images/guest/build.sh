@@ -21,7 +21,11 @@ set_times() { find "$@" -exec touch -h -d "@$TIME" {} +; }
 out=$1
 [ ! -d "$out" ] || out=$out/wisp-guest-$VERSION.qcow2
 
-[ "$(uname -m)" = x86_64 ] || fail "can be built on x86_64 only so far, this machine is $(uname -m): build it elsewhere and copy the file"
+case $(uname -m) in
+  x86_64) ARCH=amd64 TRIPLET=x86_64-linux-gnu LOADER=lib64/ld-linux-x86-64.so.2 SERIAL=ttyS0 ;;
+  aarch64) ARCH=arm64 TRIPLET=aarch64-linux-gnu LOADER=lib/ld-linux-aarch64.so.1 SERIAL=ttyAMA0 ;;
+  *) fail "can be built on x86_64 and aarch64, this machine is $(uname -m): build it elsewhere and copy the file" ;;
+esac
 DISTRIBUTION=$(. /etc/os-release && echo "${ID:-unknown}-${VERSION_ID:-unknown}")
 case $DISTRIBUTION in
   debian-12 | debian-13 | ubuntu-24.04) ;;

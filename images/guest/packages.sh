@@ -1,12 +1,15 @@
 # Which of the distribution's packages go into the guest image, and how they get into the cache and out of it.
-# Sourced by build.sh, which sets CACHE (folder of .deb files), WORK (scratch, with an empty folder in it), DISTRIBUTION (debian-12), say() and fail().
+# Sourced by build.sh, which sets CACHE (folder of .deb files), WORK (scratch, with an empty folder in it), DISTRIBUTION (debian-12), ARCH (amd64, arm64), say() and fail().
 
 # The tools that run inside the guest, and those that only the build runs.
 GUEST_PACKAGES='busybox-static dropbear-bin openssh-sftp-server sudo e2fsprogs util-linux'
-BUILD_PACKAGES='mtools syslinux syslinux-common'
+case $ARCH in
+  amd64) BUILD_PACKAGES='mtools syslinux syslinux-common' ;;
+  arm64) BUILD_PACKAGES='mtools systemd-boot-efi' ;;
+esac
 
 case $DISTRIBUTION in
-  debian-*) KERNEL_PACKAGE=linux-image-cloud-amd64 ;;
+  debian-*) KERNEL_PACKAGE=linux-image-cloud-$ARCH ;;
   ubuntu-*) KERNEL_PACKAGE=linux-image-virtual ;;
 esac
 
@@ -34,7 +37,7 @@ closure() {
 # fetch_packages: makes sure that the cache holds every package and sets PACKAGE_FILES to their file names.
 # The list of names is kept beside them, so that a build with a filled cache asks neither apt nor the network, and builds the same again.
 fetch_packages() {
-  local list=$CACHE/$DISTRIBUTION-amd64.list names file wanted='' missing=no
+  local list=$CACHE/$DISTRIBUTION-$ARCH.list names file wanted='' missing=no
   if [ -s "$list" ]; then
     while read -r file; do [ -s "$CACHE/$file" ] || missing=yes; done < "$list"
     if [ $missing = no ]; then

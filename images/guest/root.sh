@@ -1,4 +1,4 @@
-# Lays out the guest's root file system. Sourced by build.sh, which sets HERE, STAGE (the unpacked packages), ROOT (the result), VERSION, fail().
+# Lays out the guest's root file system. Sourced by build.sh, which sets HERE, STAGE (the unpacked packages), ROOT (the result), VERSION, TRIPLET, LOADER and SERIAL (of the architecture), fail().
 
 # programs taken from packages other than busybox, as they lie in the stage
 PROGRAMS='usr/sbin/dropbear usr/bin/dropbearkey usr/bin/dbclient usr/lib/openssh/sftp-server usr/bin/sudo usr/libexec/sudo/sudoers.so
@@ -7,16 +7,16 @@ PROGRAMS='usr/sbin/dropbear usr/bin/dropbearkey usr/bin/dbclient usr/lib/openssh
 # libraries_of FILE...: those that the loader would load for them, from the stage. The stage's own loader is asked: it is the host's
 # distribution and architecture, so it runs here.
 libraries_of() {
-  local file loader=$STAGE/lib64/ld-linux-x86-64.so.2
+  local file loader=$STAGE/$LOADER
   for file in "$@"; do
-    env -u LD_PRELOAD "$loader" --library-path "$STAGE/lib/x86_64-linux-gnu:$STAGE/usr/libexec/sudo" --list "$file" || fail "cannot tell the libraries of $file"
+    env -u LD_PRELOAD "$loader" --library-path "$STAGE/lib/$TRIPLET:$STAGE/usr/libexec/sudo" --list "$file" || fail "cannot tell the libraries of $file"
   done | awk '/not found/ { print "missing:" $1 } $3 ~ /^\// { print $3 }' | sort -u
 }
 
 # make_root: everything but kernel modules
 make_root() {
   local folder program library applet name libraries
-  for folder in usr/bin usr/sbin usr/lib/x86_64-linux-gnu/security usr/lib/modules usr/lib64 etc/dropbear dev proc sys run mnt media root home/cirros var/lib var/log var/cache; do
+  for folder in usr/bin usr/sbin usr/lib/$TRIPLET/security usr/lib/modules usr/lib64 etc/dropbear dev proc sys run mnt media root home/cirros var/lib var/log var/cache; do
     mkdir -p "$ROOT/$folder"
   done
   for folder in bin sbin lib lib64; do ln -s "usr/$folder" "$ROOT/$folder"; done
@@ -41,18 +41,19 @@ make_root() {
   ln -s openssh/sftp-server "$ROOT/usr/lib/sftp-server"
   cp "$STAGE/etc/mke2fs.conf" "$ROOT/etc/"
 
-  install -m 644 "$STAGE/lib/x86_64-linux-gnu/security/pam_permit.so" "$ROOT/lib/x86_64-linux-gnu/security/"
-  libraries=$(libraries_of $(for program in $PROGRAMS lib/x86_64-linux-gnu/security/pam_permit.so; do echo "$STAGE/$program"; done))
+  install -m 644 "$STAGE/lib/$TRIPLET/security/pam_permit.so" "$ROOT/lib/$TRIPLET/security/"
+  libraries=$(libraries_of $(for program in $PROGRAMS lib/$TRIPLET/security/pam_permit.so; do echo "$STAGE/$program"; done))
   for library in $libraries; do
     case $library in
       missing:*) fail "no package in the cache has the library ${library#missing:}: delete the cache's .list file and build again" ;;
       */sudo/*) install -m 644 "$library" "$ROOT/usr/libexec/sudo/" ;;
-      *) install -m 644 "$library" "$ROOT/lib/x86_64-linux-gnu/" ;;
+      *) install -m 644 "$library" "$ROOT/lib/$TRIPLET/" ;;
     esac
   done
-  install -m 755 "$STAGE/lib64/ld-linux-x86-64.so.2" "$ROOT/lib64/"
+  install -m 755 "$STAGE/$LOADER" "$ROOT/${LOADER%/*}/"
 
   cp -R "$HERE/root/." "$ROOT/"
+  sed -i "s/ttyS0/$SERIAL/g" "$ROOT/etc/inittab"
   cat > "$ROOT/etc/os-release" <<-END
 	NAME="Wisp guest"
 	ID=wisp-guest

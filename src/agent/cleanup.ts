@@ -13,6 +13,7 @@ import { writeFileAtomic } from './files.ts'
 import { loadNftables, removeSet, restoreRules, savedRules, setNames } from './iptables.ts'
 import { connectLibvirt, type DomainRef, DomainState, ErrorCode, isLibvirtError, type Libvirt, ListDomains, Undefine } from './libvirt.ts'
 import { ensureLibvirtd, listens } from './libvirtd.ts'
+import { letBe } from './link-daemons.ts'
 import { namespaces, removeNamespace } from './namespaces.ts'
 import { links, type Netlink, openNetlink, removeLink } from './netlink.ts'
 import { run } from './shell.ts'
@@ -63,6 +64,7 @@ export async function destroyEverything(config: Config): Promise<void> {
   } finally {
     net.close()
   }
+  await letBe(tag)
   // Rules go last: as long as there is a port, it is guarded. Sets go after the rules that name them.
   for (const family of [4, 6] as const) await removeChains(tag, family)
   await loadNftables(null, `table bridge ${bridgeTable(tag)}\ndelete table bridge ${bridgeTable(tag)}\n`, {

@@ -3,7 +3,8 @@ import { execFileSync } from 'node:child_process'
 import fs from 'node:fs'
 import path from 'node:path'
 import { parseArgs } from 'node:util'
-import { type Config, cloudTag, settings } from '../config.ts'
+import { type Config, cloudTag, effective, settings } from '../config.ts'
+import { progress } from './progress.ts'
 
 const UNITS = '/etc/systemd/system'
 
@@ -36,13 +37,29 @@ WantedBy=multi-user.target
 export async function install(config: Config, words: string[]): Promise<void> {
   parseArgs({ args: words, options: {} })
   if (!fs.existsSync('/run/systemd/system')) throw new Error('This machine does not run systemd: "wisp up" is all there is to start')
+  refuseFleeting(config.home)
   const unit = unitName(config.home)
   fs.writeFileSync(path.join(UNITS, unit), unitText(config.home, path.join(import.meta.dirname, '../../wisp')), { mode: 0o644 })
   execFileSync('systemctl', ['daemon-reload'])
   const { down } = await import('./down.ts')
   await down(config, [])
   execFileSync('systemctl', ['enable', '--now', unit], { stdio: 'inherit' })
-  console.log(`${unit} is installed and started. "systemctl status ${unit}" shows it; settings belong in ${config.home}/wisp.conf.`)
+  const { ready } = await import('./up.ts')
+  const say = progress()
+  await ready(config, say).finally(() => say.done())
+  console.log(
+    `${unit} is installed, and the cloud is up. "systemctl status ${unit}" and "journalctl -u ${unit}" show what it does; settings belong in ${config.home}/wisp.conf.`,
+  )
+}
+
+/** systemd starts the cloud without this shell's environment. */
+function refuseFleeting(home: string): void {
+  const fleeting = effective().filter(({ from, name }) => from === 'environment' && name !== 'home')
+  if (fleeting.length === 0) return
+  const names = fleeting.map(({ env }) => env).join(', ')
+  throw new Error(
+    `The service would not have what is set in this shell's environment: ${names}. Write it into ${home}/wisp.conf, as NAME=value lines, unset it here, and say "wisp install" again`,
+  )
 }
 
 /** Takes the unit of this home away, if there is one. */

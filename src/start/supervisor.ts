@@ -6,7 +6,7 @@ import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { lock } from '../lock.ts'
 import { end, processesWith, readPidFile, writePidFile } from './process.ts'
-import { rotateLogs } from './rotate.ts'
+import { lastLines, rotateLogs } from './rotate.ts'
 
 /** A program that is started again whenever it ends. */
 export interface Program {
@@ -101,7 +101,13 @@ type Say = (who: string, what: string) => void
 
 function logger(home: string): Say {
   const file = path.join(logFolder(home), 'supervisor.log')
-  return (who, what) => fs.appendFileSync(file, `${new Date().toISOString()} ${who}: ${what}\n`, { mode: 0o640 })
+  // Under systemd the journal has it, too. The variable is inherited by what a service starts, so it must mean this very output.
+  const { dev, ino } = fs.fstatSync(1)
+  const journal = process.env.JOURNAL_STREAM === `${dev}:${ino}`
+  return (who, what) => {
+    fs.appendFileSync(file, `${new Date().toISOString()} ${who}: ${what}\n`, { mode: 0o640 })
+    if (journal) console.log(`${who}: ${what}`)
+  }
 }
 
 // Waits, but not when it is all over.
@@ -163,7 +169,7 @@ async function keepProgram({ home, patience = 15_000 }: Supervised, { name, argv
     delay = performance.now() - began > STEADY ? 100 : Math.min(Math.max(delay * 2, 100), SLOWEST)
     say(
       name,
-      `${why} after ${Math.round((performance.now() - began) / 1000)} s; starting it again in ${delay} ms. Its last words are in ${name}.log`,
+      `${why} after ${Math.round((performance.now() - began) / 1000)} s; starting it again in ${delay} ms. Its last words: ${lastLines(path.join(logFolder(home), `${name}.log`), 3)}`,
     )
     await pause(delay, over)
   }

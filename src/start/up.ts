@@ -116,7 +116,8 @@ function startSupervisor(config: Config): void {
   child.unref()
 }
 
-async function ready(config: Config, say: Progress): Promise<void> {
+/** Resolves once the cloud answers; throws the end of the log when it does not within a minute. */
+export async function ready(config: Config, say: Progress): Promise<void> {
   const program = isOnlyHost(config) ? 'host' : 'controller'
   say.step(`waiting for the ${program}`)
   const until = performance.now() + PATIENCE

@@ -1,5 +1,6 @@
 // The network room's side of a host: which document makes what. Networks first, then groups, then ports; what a port may send and receive
 // is loaded into the kernel before the port is plugged, so no guest is ever unguarded for a moment.
+import { keepOff } from '../../agent/link-daemons.ts'
 import type { Machine } from '../../agent/machine.ts'
 import { ensureTap, findLink, links, openNetlink, removeLink, setMaster } from '../../agent/netlink.ts'
 import { Final, type Realiser } from '../../agent/realise.ts'
@@ -23,6 +24,7 @@ export interface NetworkDoors {
 
 export async function networkRealisers(machine: Machine): Promise<NetworkDoors> {
   const { tag } = machine
+  await keepOff(tag)
   const net = openNetlink(null)
   const guard = startGuard(machine)
   const dhcpTurns = new Map<string, ReturnType<typeof inTurns>>()
