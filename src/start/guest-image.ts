@@ -1,6 +1,7 @@
 // The public image that every cloud begins with: built from the machine's own packages, then stored like any upload.
 import { execFile } from 'node:child_process'
 import fs from 'node:fs'
+import os from 'node:os'
 import path from 'node:path'
 import { promisify } from 'node:util'
 import type { Config } from '../config.ts'
@@ -37,7 +38,7 @@ export async function ensureGuestImage(db: Database, config: Config, owner: stri
     container_format: 'bare',
     min_disk: 1,
     min_ram: 96,
-    properties: { os_type: 'linux', hw_rng_model: 'virtio', os_distro: 'debian', os_admin_user: 'cirros' },
+    properties: { hw_architecture: os.machine(), os_type: 'linux', hw_rng_model: 'virtio', os_distro: 'debian', os_admin_user: 'cirros' },
     data: fs.createReadStream(file),
   })
   fs.rmSync(file)

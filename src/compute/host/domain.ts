@@ -3,6 +3,7 @@ import { XMLBuilder } from 'fast-xml-parser'
 import type { Machine } from '../../agent/machine.ts'
 import { tapName } from '../../network/host/names.ts'
 import type { ServerDocument } from '../../wire/documents.ts'
+import { architectureOf } from '../architecture.ts'
 import type { Disk } from './disks.ts'
 
 const builder = new XMLBuilder({ ignoreAttributes: false, attributeNamePrefix: '@', suppressEmptyNode: true, format: true })
@@ -60,7 +61,7 @@ function boardOf(arch: string, emulated: boolean) {
 
 const model = (name: string) => ({ '@mode': 'custom', '@match': 'exact', model: { '@fallback': 'allow', '#text': name } })
 
-/** `machine.arch` as in `uname -m`; an image of another architecture is emulated, where QEMU for it is installed. */
+/** An image's `hw_emulation_architecture` is emulated whatever the machine is, where QEMU for it is installed (as in Nova). */
 export function domainXml(
   machine: Pick<Machine, 'tag' | 'virtType' | 'arch'>,
   server: ServerDocument,
@@ -68,7 +69,7 @@ export function domainXml(
   consoleLog: string,
 ): string {
   const properties = server.image.properties
-  const arch = properties['hw_architecture'] ?? machine.arch
+  const arch = architectureOf(properties['hw_emulation_architecture'] ?? properties['hw_architecture'] ?? machine.arch)
   const kvm = machine.virtType === 'kvm' && arch === machine.arch
   const board = boardOf(arch, !kvm)
   const diskBus = properties['hw_disk_bus'] ?? 'virtio'

@@ -1,5 +1,6 @@
 // Filters: may this host carry this server? Pure functions with Nova's names; a rejection says what was wanted and what there is, because
 // that is what the user reads when no host remains.
+import { architectureOf } from '../../architecture.ts'
 import { defaultZone } from '../facts.ts'
 
 /** What a filter knows of a host. Amounts are what is left after reservations, overcommit and allocations. */
@@ -51,7 +52,7 @@ export const filters: Record<string, Filter> = {
   DiskFilter: (host, { disk_gb }) => amount(disk_gb, host.free.disk_gb, host.largest.disk_gb, 'GB of disk'),
   ImagePropertiesFilter: (host, { image_properties }) => {
     const arch = image_properties.hw_architecture ?? image_properties.architecture
-    if (arch && canonical(arch) !== canonical(host.arch)) return `the image is for ${arch}, the host is ${host.arch}`
+    if (arch && architectureOf(arch) !== architectureOf(host.arch)) return `the image is for ${arch}, the host is ${host.arch}`
     const type = image_properties.img_hv_type ?? image_properties.hypervisor_type
     return !type || host.hypervisor === 'simulated' || ['qemu', 'kvm'].includes(type.toLowerCase())
       ? null
@@ -73,8 +74,6 @@ function amount(wanted: number, free: number, largest: number, unit: string): st
   if (wanted > largest) return `wanted ${wanted} ${unit}, one server may have ${largest}`
   return wanted <= free ? null : `wanted ${wanted} ${unit}, ${Math.max(0, Math.floor(free))} ${unit} free`
 }
-
-const canonical = (arch: string) => ({ amd64: 'x86_64', x64: 'x86_64', arm64: 'aarch64' })[arch.toLowerCase()] ?? arch.toLowerCase()
 
 /** The first filter that rejects the host, with its reason; null if all let it pass. */
 export function rejection(host: Candidate, request: Request): { filter: string; reason: string } | null {
