@@ -154,6 +154,12 @@ export const settings = {
     'addresses of other dashboards that may be given tokens after a sign-in by an identity provider, as https://horizon.example.com/auth/websso/',
   ),
   tokenLifetime: define('WISP_TOKEN_LIFETIME', '3600', whole(60, 604_800), 'seconds for which a token is valid'),
+  passwordMemory: define(
+    'WISP_PASSWORD_MEMORY_MINUTES',
+    '5',
+    whole(0, 60),
+    'minutes for which a controller knows a right password again without hashing it (docs/decisions/0014); 0: not at all',
+  ),
   securityCompliance: define(
     'WISP_SECURITY_COMPLIANCE',
     '',

@@ -42,6 +42,7 @@ import { tokens } from './api/tokens.ts'
 import { trusts } from './api/trusts.ts'
 import { users } from './api/users.ts'
 import { allVersions, thisVersion } from './api/versions.ts'
+import { rememberPasswords } from './control/remembered-passwords.ts'
 import { sessionsOf } from './control/sessions.ts'
 
 export interface IdentityDeps {
@@ -50,26 +51,34 @@ export interface IdentityDeps {
   key: Buffer
   config: Pick<
     Config,
-    'publicUrl' | 'tokenLifetime' | 'securityCompliance' | 'limitModel' | 'trustedDashboards' | 'oauth2Methods' | 'oauth2Mapping'
+    | 'publicUrl'
+    | 'tokenLifetime'
+    | 'passwordMemory'
+    | 'securityCompliance'
+    | 'limitModel'
+    | 'trustedDashboards'
+    | 'oauth2Methods'
+    | 'oauth2Mapping'
   >
 }
 
 /** Two services: the API at /identity/v3 and /v3, and the list of versions at /identity and /. */
 export function identity({ db, key, config }: IdentityDeps): Service[] {
   const shared = { type: 'identity', envelope: envelopes.identity, policies, scopes }
-  const { publicUrl, trustedDashboards, tokenLifetime: lifetime } = config
+  const { publicUrl, trustedDashboards, tokenLifetime: lifetime, securityCompliance: compliance } = config
+  const remembered = rememberPasswords(config.passwordMemory)
   const sessions = sessionsOf(db, key)
   const { view } = tokenViews({ sessions, publicUrl })
   const rows = [
     ...thisVersion,
-    ...tokens({ sessions, key, lifetime, publicUrl, compliance: config.securityCompliance }),
+    ...tokens({ sessions, key, lifetime, compliance, remembered, publicUrl }),
     ...domains,
-    ...domainConfig(key, config.securityCompliance),
+    ...domainConfig(key, compliance),
     ...projects,
     createProject(config.limitModel),
     ...projectTags,
-    ...users(config.securityCompliance),
-    ...groups(config.securityCompliance),
+    ...users(compliance),
+    ...groups(compliance),
     ...roles,
     ...impliedRoles,
     ...grants,
@@ -97,14 +106,7 @@ export function identity({ db, key, config }: IdentityDeps): Service[] {
     ...federatedSignIn({ sessions, key, lifetime, publicUrl, trustedDashboards }),
     ...oauth1({ key, publicUrl }),
     ...oauth1AccessTokens,
-    ...oauth2({
-      sessions,
-      key,
-      lifetime,
-      compliance: config.securityCompliance,
-      methods: config.oauth2Methods,
-      mapping: config.oauth2Mapping,
-    }),
+    ...oauth2({ sessions, key, lifetime, compliance, remembered, methods: config.oauth2Methods, mapping: config.oauth2Mapping }),
   ]
   return [
     { ...shared, prefixes: ['/identity/v3', '/v3'], rows: rows.map(withDirectory({ db, key })) },

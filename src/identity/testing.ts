@@ -54,6 +54,7 @@ export const password = (name: string, secret: string, scope?: unknown) => ({
 export const config: IdentityDeps['config'] = {
   publicUrl: undefined,
   tokenLifetime: 3600,
+  passwordMemory: 5,
   securityCompliance: noCompliance,
   limitModel: 'flat',
   trustedDashboards,

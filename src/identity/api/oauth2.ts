@@ -6,6 +6,7 @@ import { Fault, unauthorized } from '../../http/fault.ts'
 import { type AnyRow, type Call, row } from '../../http/table.ts'
 import type { SecurityCompliance } from '../../security-compliance.ts'
 import { signInByCertificate } from '../control/client-certificate.ts'
+import type { RememberedPasswords } from '../control/remembered-passwords.ts'
 import type { Sessions } from '../control/sessions.ts'
 import { type SignedIn, signIn } from '../control/sign-in.ts'
 
@@ -20,6 +21,7 @@ export interface Oauth2Deps {
   methods: Config['oauth2Methods']
   /** Id of the mapping that says whose a certificate is. */
   mapping: string
+  remembered: RememberedPasswords
 }
 
 const word = t.Optional(t.String())
@@ -37,7 +39,7 @@ function clientOf({ headers, body }: { headers: Call['headers']; body: { client_
 // RFC 6749, 5.2, with Keystone's statuses (keystone/oauth2/handlers.py).
 const errors: Record<number, string> = { 400: 'invalid_request', 401: 'invalid_client' }
 
-export function oauth2({ sessions, key, lifetime, compliance, methods, mapping }: Oauth2Deps): AnyRow[] {
+export function oauth2({ sessions, key, lifetime, compliance, remembered, methods, mapping }: Oauth2Deps): AnyRow[] {
   const refuse = (call: Pick<Call, 'status' | 'header' | 'url'>, status: number, error_description: string, error = errors[status]) => {
     call.status(status)
     if (status === 401) call.header('www-authenticate', `Keystone uri="${call.url.origin}/identity/v3/OS-OAUTH2/token"`)
@@ -46,7 +48,7 @@ export function oauth2({ sessions, key, lifetime, compliance, methods, mapping }
 
   const bySecret = async ({ db, remote, certificate }: Call, id: string, secret: string): Promise<SignedIn> => {
     const identity = { methods: ['application_credential'], application_credential: { id, secret } }
-    const done = await signIn({ db, key, sessions, lifetime, compliance, remote, certificate }, { identity })
+    const done = await signIn({ db, key, sessions, lifetime, compliance, remembered, remote, certificate }, { identity })
     if ('receipt' in done) throw unauthorized("The user's rules of multi-factor authentication allow no sign-in by a program.")
     return done
   }

@@ -6,6 +6,7 @@ import { tokenOf } from '../../http/token.ts'
 import type { SecurityCompliance } from '../../security-compliance.ts'
 import { domainsOf, projectsOf, reachesSystem } from '../control/reach.ts'
 import type { Receipt } from '../control/receipts.ts'
+import type { RememberedPasswords } from '../control/remembered-passwords.ts'
 import { revokeToken } from '../control/revocations.ts'
 import type { Session, Sessions } from '../control/sessions.ts'
 import { type AuthRequest, signIn } from '../control/sign-in.ts'
@@ -52,6 +53,7 @@ export interface TokenDeps {
   /** The cloud's address where it is not the one that the client used. */
   publicUrl: string | undefined
   compliance: SecurityCompliance
+  remembered: RememberedPasswords
 }
 
 /** keystone/receipt/handlers.py */
@@ -76,7 +78,7 @@ function checkNames({ identity, scope }: AuthRequest): void {
 }
 
 export function tokens(deps: TokenDeps): AnyRow[] {
-  const { sessions, key, lifetime, compliance, publicUrl } = deps
+  const { sessions, key, lifetime, compliance, remembered, publicUrl } = deps
   const { catalog, view } = tokenViews(deps)
 
   /** The groups that the caller is in by their federated token. */
@@ -125,6 +127,7 @@ export function tokens(deps: TokenDeps): AnyRow[] {
           sessions,
           lifetime,
           compliance,
+          remembered,
           remote,
           audit,
           certificate,

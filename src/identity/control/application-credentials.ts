@@ -4,17 +4,20 @@ import { unauthorized } from '../../http/fault.ts'
 import { noteWrong, refuseFlood } from './attempts.ts'
 import { expecting } from './faults.ts'
 import { verifyPassword } from './passwords.ts'
+import type { RememberedPasswords } from './remembered-passwords.ts'
 import type { AuthRequest, Proof } from './sign-in.ts'
 
 /**
  * The user to whom the credential belongs; who else the request names is not asked for, where the id is given.
  * @param remote the client's address
+ * @param remembered secrets that need not be hashed again
  * @throws Fault 400 for what is missing, 401 for anything wrong, in the same time; 429 after too many wrong secrets
  */
 export async function byApplicationCredential(
   db: Database,
   { id, name, user, secret }: NonNullable<AuthRequest['identity']['application_credential']>,
   remote: string,
+  remembered?: RememberedPasswords,
 ): Promise<Proof> {
   if (!id) {
     if (!name) throw expecting('name or ID', 'application credential')
@@ -40,7 +43,7 @@ export async function byApplicationCredential(
       return eb.and([eb('c.name', '=', name ?? ''), owner])
     })
     .executeTakeFirst()
-  const right = await verifyPassword(secret ?? '', found?.secret_hash, remote)
+  const right = await verifyPassword(secret ?? '', found?.secret_hash, remote, remembered)
   if (!right) noteWrong(remote, called)
   if (!found || !right || !found.enabled || !found.domain_enabled) throw unauthorized()
   return {

@@ -3,6 +3,7 @@
 import { execFile } from 'node:child_process'
 import { createHmac, pbkdf2, scrypt, timingSafeEqual } from 'node:crypto'
 import { promisify } from 'node:util'
+import { verify as verifyBcrypt } from '@node-rs/bcrypt'
 
 /**
  * Whether the password is the one that was hashed, for bcrypt, bcrypt-sha256, scrypt, pbkdf2-sha512 and (of old) sha512-crypt.
@@ -11,18 +12,16 @@ import { promisify } from 'node:util'
 export async function importedPassword(password: string, hashed: string): Promise<boolean> {
   const [, kind, parameters = '', salt = '', hash = ''] = hashed.split('$')
   switch (kind) {
-    case '2':
     case '2a':
     case '2b':
-    case '2x':
     case '2y':
+      return await verifyBcrypt(password, hashed)
     case '6':
-      return sameText(await crypt(Buffer.from(password), hashed), hashed)
+      return sameText(await crypt(password, hashed), hashed)
     case 'bcrypt-sha256': {
       const { r = '12', t = '2b' } = fields(parameters)
-      const settings = `$${t}$${r.padStart(2, '0')}$${salt}`
       const short = createHmac('sha256', salt).update(password).digest('base64')
-      return sameText(await crypt(Buffer.from(short), settings), settings + hash)
+      return await verifyBcrypt(short, `$${t}$${r.padStart(2, '0')}$${salt}${hash}`)
     }
     case 'scrypt': {
       const { ln = '16', r = '8', p = '1' } = fields(parameters)
@@ -52,17 +51,19 @@ function sameText(one: string, other: string): boolean {
   return one.length === other.length && timingSafeEqual(Buffer.from(one), Buffer.from(other))
 }
 
-// The system's own crypt(3), which knows bcrypt; perl is part of every Debian and has it built in. Both texts go in by standard input,
-// where no process list shows them.
+// sha512-crypt, Keystone's until 2017, is the system's own crypt(3), which perl has built in and is part of every Debian. Both texts go in
+// by standard input, where no process list shows them.
 const program = 'binmode STDIN; local $/; my ($password, $settings) = split /\\0/, <STDIN>; print crypt($password, $settings) // ""'
 
-async function crypt(password: Buffer, settings: string): Promise<string> {
-  if (password.includes(0)) return ''
+async function crypt(password: string, settings: string): Promise<string> {
+  if (password.includes('\0')) return ''
   return await new Promise((resolve, reject) => {
     const child = execFile('perl', ['-e', program], { timeout: 60_000 }, (error, out) =>
-      error ? reject(new Error('A password with a bcrypt hash could not be checked: perl did not run', { cause: error })) : resolve(out),
+      error
+        ? reject(new Error('A password with a sha512-crypt hash could not be checked: perl did not run', { cause: error }))
+        : resolve(out),
     )
     child.stdin?.on('error', () => {})
-    child.stdin?.end(Buffer.concat([password, Buffer.from(`\0${settings}`)]))
+    child.stdin?.end(`${password}\0${settings}`)
   })
 }

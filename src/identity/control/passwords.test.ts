@@ -1,16 +1,32 @@
 import assert from 'node:assert/strict'
+import { argon2 } from 'node:crypto'
 import { test } from 'node:test'
+import { promisify } from 'node:util'
 import { catalogFor } from './catalog.ts'
 import { hashPassword, isOutdated, verifyPassword } from './passwords.ts'
 import { seal, unseal } from './sealed.ts'
 
 test('a password verifies against its own hash only', async () => {
   const phc = await hashPassword('grüße')
-  assert.match(phc, /^\$argon2id\$v=19\$m=7168,t=5,p=1\$[A-Za-z0-9+/]{22}\$[A-Za-z0-9+/]{43}$/)
+  assert.match(phc, /^\$argon2id\$v=19\$m=12288,t=19,p=1\$[A-Za-z0-9+/]{22}\$[A-Za-z0-9+/]{43}$/)
   assert.notEqual(await hashPassword('grüße'), phc, 'a salt of its own')
   assert.equal(await verifyPassword('grüße', phc), true)
   assert.equal(await verifyPassword('grüsse', phc), false)
   assert.equal(await verifyPassword('', phc), false)
+})
+
+test('a hash of another library is the same', async () => {
+  const nonce = Buffer.alloc(16, 7)
+  const derived = await promisify(argon2)('argon2id', {
+    message: 'grüße',
+    nonce,
+    tagLength: 32,
+    memory: 12_288,
+    passes: 19,
+    parallelism: 1,
+  })
+  const [salt, hash] = [nonce, derived].map((bytes) => bytes.toString('base64').replaceAll('=', ''))
+  assert.equal(await verifyPassword('grüße', `$argon2id$v=19$m=12288,t=19,p=1$${salt}$${hash}`), true)
 })
 
 test('who has no password is never let in', async () => {

@@ -1,14 +1,15 @@
-// Passwords: argon2id with the cheapest of the costs that OWASP's Password Storage Cheat Sheet holds to be equally safe (7 MiB, 5 passes,
-// 1 lane; docs/decisions/0014). Hashing runs in libuv's threads, never in the one that answers requests.
-import { argon2, randomBytes, timingSafeEqual } from 'node:crypto'
+// Passwords: argon2id, so costly that who guesses with graphics cards gets no further than with bcrypt of cost 12 (docs/decisions/0014).
+// Hashing runs in libuv's threads, never in the one that answers requests.
+import { randomBytes, timingSafeEqual } from 'node:crypto'
 import { availableParallelism } from 'node:os'
-import { promisify } from 'node:util'
+import { hashRaw } from '@node-rs/argon2'
 import { unavailable } from '../../http/fault.ts'
 import { importedPassword } from './imported-passwords.ts'
+import type { RememberedPasswords } from './remembered-passwords.ts'
 
-const derive = promisify(argon2)
-const cost = { memory: 7_168, passes: 5, parallelism: 1 }
-const head = `$argon2id$v=19$m=${cost.memory},t=${cost.passes},p=${cost.parallelism}$`
+/** Memory in KiB, passes, lanes. */
+const cost = { memoryCost: 12_288, timeCost: 19, parallelism: 1 }
+const head = `$argon2id$v=19$m=${cost.memoryCost},t=${cost.timeCost},p=${cost.parallelism}$`
 const tagLength = 32
 
 // Files and name look-ups need libuv's four threads, too: at least one stays free, and memory stays bounded.
@@ -26,23 +27,34 @@ let queued = 0
  */
 export async function hashPassword(password: string, turn = ''): Promise<string> {
   const salt = randomBytes(16)
-  const hash = await inTurn(turn, () => derive('argon2id', { message: password, nonce: salt, tagLength, ...cost }))
+  const hash = await inTurn(turn, () => hashRaw(password, { salt, outputLen: tagLength, ...cost }))
   return `${head}${base64(salt)}$${base64(hash)}`
 }
 
 /**
  * Whether the password is the one that was hashed, in constant time. Without a hash (no such user, or a user without a password) it
  * takes as long and answers false, so that nobody can tell users from strangers.
+ * @param remembered what spares a right password the work, for some minutes
  */
-export async function verifyPassword(password: string, phc: string | null | undefined, turn = ''): Promise<boolean> {
-  const hashed = phc ?? stranger
-  const [, m, t, p, salt, hash] = /^\$argon2id\$v=19\$m=(\d+),t=(\d+),p=(\d+)\$([^$]+)\$([^$]+)$/.exec(hashed) ?? []
-  if (salt === undefined || hash === undefined) return await inTurn(turn, () => importedPassword(password, hashed))
+export async function verifyPassword(
+  password: string,
+  phc: string | null | undefined,
+  turn = '',
+  remembered?: RememberedPasswords,
+): Promise<boolean> {
+  if (phc && remembered?.has(phc, password)) return true
+  const same = await inTurn(turn, () => opens(password, phc ?? stranger))
+  if (!same || phc === null || phc === undefined) return false
+  if (!isOutdated(phc)) remembered?.add(phc, password)
+  return true
+}
+
+async function opens(password: string, phc: string): Promise<boolean> {
+  const [, m, t, p, salt, hash] = /^\$argon2id\$v=19\$m=(\d+),t=(\d+),p=(\d+)\$([^$]+)\$([^$]+)$/.exec(phc) ?? []
+  if (salt === undefined || hash === undefined) return await importedPassword(password, phc)
   const wanted = Buffer.from(hash, 'base64')
-  const nonce = Buffer.from(salt, 'base64')
-  const parameters = { message: password, nonce, tagLength: wanted.length, memory: Number(m), passes: Number(t), parallelism: Number(p) }
-  const same = timingSafeEqual(await inTurn(turn, () => derive('argon2id', parameters)), wanted)
-  return same && phc !== null && phc !== undefined
+  const itsCost = { memoryCost: Number(m), timeCost: Number(t), parallelism: Number(p) }
+  return timingSafeEqual(await hashRaw(password, { salt: Buffer.from(salt, 'base64'), outputLen: wanted.length, ...itsCost }), wanted)
 }
 
 /** Whether this was hashed at another cost or in another way than passwords are today: then the next sign-in hashes it again. */

@@ -7,6 +7,7 @@ import { unauthorized } from '../../http/fault.ts'
 import type { SecurityCompliance } from '../../security-compliance.ts'
 import { noteWrong, refuseFlood } from './attempts.ts'
 import { hashPassword, isOutdated, verifyPassword } from './passwords.ts'
+import type { RememberedPasswords } from './remembered-passwords.ts'
 
 /** By id, or by name within a domain. */
 export interface Named {
@@ -38,6 +39,8 @@ export interface Demands {
   compliance: SecurityCompliance
   /** The client's address. */
   remote: string
+  /** Passwords that need not be hashed again. */
+  remembered?: RememberedPasswords
   /** Hears what the audit log shall know and the client shall not. */
   audit?: (details: AuditDetails) => void
 }
@@ -59,14 +62,14 @@ export function isEnabled(
 export async function provePassword(
   db: Database,
   user: Named & { password: string },
-  { compliance, remote, audit }: Demands,
+  { compliance, remote, remembered, audit }: Demands,
 ): Promise<Proven> {
   const called = user.id ?? `${user.domain?.id ?? user.domain?.name} ${user.name}`
   refuseFlood(remote, called)
   const found = await read(db, user)
   if (found) audit?.({ initiator: { id: found.id } })
   const options = (found?.options ?? {}) as UserOptions
-  const right = await verifyPassword(user.password, found?.hash, remote)
+  const right = await verifyPassword(user.password, found?.hash, remote, remembered)
   const lockable = compliance.lockout_failure_attempts > 0 && !options.ignore_lockout_failure_attempts
   if (!right || !found || found.hash === null || found.password_id === null) {
     noteWrong(remote, called)

@@ -71,7 +71,8 @@ const provers: Record<string, Prove> = {
   token: (deps, { token }, scope) => byToken(deps, token!.id, scope),
   oauth1: ({ db, key, signed }) => byOauth1(db, key, signed),
   password: (deps, { password }) => byPassword(deps, password!.user),
-  application_credential: ({ db, remote }, { application_credential }) => byApplicationCredential(db, application_credential!, remote),
+  application_credential: ({ db, remote, remembered }, { application_credential }) =>
+    byApplicationCredential(db, application_credential!, remote, remembered),
 }
 
 /** @throws Fault 400 for a request without sense, 401 for all that is not to be let in, 403 for what a delegation may not be used for */
