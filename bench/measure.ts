@@ -44,10 +44,47 @@ export async function rates(what: string, many: number, work: () => Promise<unkn
 
 const issue = (cloud: Cloud) => ask('POST', `${cloud.authUrl}/auth/tokens`, { body: credentials(cloud), expect: [201] })
 
+/** One user again and again, as a person's or a program's commands do: Wisp knows the password from the last time (docs/decisions/0014). */
 const tokenIssue: Test = {
   name: 'token-issue',
   rounds: 3,
-  begin: async (cloud) => ({ round: () => rates('token issue by password', 16, () => issue(cloud)), end: nothing }),
+  begin: async (cloud) => ({ round: () => rates('token issue by password, of one user', 16, () => issue(cloud)), end: nothing }),
+}
+
+/** Every sign-in is another user's first, so that each pays for a hash. */
+const firstTokenIssue: Test = {
+  name: 'first-token-issue',
+  rounds: 3,
+  async begin(cloud) {
+    const session = await login(cloud)
+    const { headers, identity, project } = session
+    const listed = await ask('GET', `${identity}/roles?name=member`, { headers, expect: [200] })
+    const role = listed.json<{ roles: { id: string }[] }>().roles[0]!.id
+    const password = randomBytes(12).toString('hex')
+    // To make a user costs the hash, too: in this time as many are made as could sign in.
+    const made = await repeat(16, 7 * span, endless, async (n) => {
+      const user = { name: `${prefix}${n}`, password }
+      const id = (await ask('POST', `${identity}/users`, { headers, body: { user }, expect: [201] })).json<{ user: { id: string } }>().user
+        .id
+      await ask('PUT', `${identity}/projects/${project}/users/${id}/roles/${role}`, { headers, expect: [204] })
+      return id
+    })
+    let next = 0
+    const first = async () => {
+      const id = made.results[next++]
+      if (id === undefined) throw new Error(`All ${made.results.length} users have signed in`)
+      const user = { id, password }
+      const identity = { methods: ['password'], password: { user } }
+      await ask('POST', `${cloud.authUrl}/auth/tokens`, {
+        body: { auth: { identity, scope: { project: { id: project } } } },
+        expect: [201],
+      })
+    }
+    return {
+      round: () => rates('token issue by password, each a first one', 16, first),
+      end: () => forAll(made.results, 8, (id) => remove(session, `${identity}/users/${id}`)),
+    }
+  },
 }
 
 const tokenValidation: Test = {
@@ -179,6 +216,7 @@ export const tests: Test[] = [
   startUp,
   memoryInUse,
   tokenIssue,
+  firstTokenIssue,
   tokenValidation,
   createAndDelete('network', 'networks', () => ({})),
   createAndDelete('security_group', 'security-groups', () => ({})),

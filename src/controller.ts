@@ -21,6 +21,7 @@ import { openPolicy } from './http/policy.ts'
 import { api } from './http/table.ts'
 import { readAuthority, readPair, renewCertificate } from './http/tls.ts'
 import { authenticator } from './identity/control/authenticate.ts'
+import { sealingKeyIn } from './identity/control/sealed.ts'
 import * as identityWork from './identity/control/work.ts'
 import { identity } from './identity/service.ts'
 import { registerImageDownload } from './image/control/download.ts'
@@ -32,7 +33,7 @@ import * as networkWork from './network/control/work.ts'
 import { network } from './network/service.ts'
 import * as placementWork from './placement/control/work.ts'
 import { placement } from './placement/service.ts'
-import { controllerSocket, sealingKey } from './start/files.ts'
+import { controllerSocket, sealingKeys } from './start/files.ts'
 import { registerWire } from './wire/control.ts'
 import { startEngine } from './work/engine.ts'
 import { startHints } from './work/hint.ts'
@@ -61,7 +62,9 @@ export async function startController(config: Config): Promise<Controller> {
   const log = pino({ level: config.logLevel, base: { program: 'controller', pid: process.pid } })
   const db = openDatabase(config)
   const leaveHints = await startHints(db)
-  const key = sealingKey(config.home)
+  const key = sealingKeys(config.home)
+  // Better not to start than to find out at the first sign-in.
+  await db.write((tx) => sealingKeyIn(tx, key))
   const stores = openStores(config)
   const services = [
     identity({ db, key, config }),

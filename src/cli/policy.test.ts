@@ -13,7 +13,7 @@ const home = fs.mkdtempSync(path.join(os.tmpdir(), 'wisp-policy-'))
 
 before(async () => {
   test = await testDatabase()
-  const ids = { adminPassword: 'a', demoPassword: 'd', region: 'RegionOne', sealingKey: Buffer.alloc(32, 1) }
+  const ids = { adminPassword: 'a', demoPassword: 'd', region: 'RegionOne', sealingKey: () => [Buffer.alloc(32, 1)] }
   await test.db.write((tx) => bootstrapIdentity(tx, ids))
   fs.writeFileSync(path.join(home, 'policy.yaml'), '"identity:list_domains": "role:member"\n"mine": "role:admin"\n')
 })

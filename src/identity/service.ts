@@ -43,12 +43,13 @@ import { trusts } from './api/trusts.ts'
 import { users } from './api/users.ts'
 import { allVersions, thisVersion } from './api/versions.ts'
 import { rememberPasswords } from './control/remembered-passwords.ts'
+import type { SealingKeys } from './control/sealed.ts'
 import { sessionsOf } from './control/sessions.ts'
 
 export interface IdentityDeps {
   db: Database
-  /** The 32 bytes of the data directory's secret.key. */
-  key: Buffer
+  /** What the data directory's secret.key holds. */
+  key: SealingKeys
   config: Pick<
     Config,
     | 'publicUrl'

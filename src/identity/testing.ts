@@ -9,6 +9,7 @@ import { noCompliance, type SecurityCompliance } from '../security-compliance.ts
 import { authenticator } from './control/authenticate.ts'
 import { type Bootstrapped, bootstrapIdentity } from './control/bootstrap.ts'
 import type { LimitModel } from './control/limits.ts'
+import type { SealingKeys } from './control/sealed.ts'
 import { type IdentityDeps, identity } from './service.ts'
 
 /** Dashboards other than the cloud's own that get tokens after a sign-in by an identity provider. */
@@ -28,7 +29,7 @@ export interface Json {
 
 export interface TestCloud extends Bootstrapped {
   db: TestDatabase['db']
-  key: Buffer
+  key: SealingKeys
   app: FastifyInstance
   /** With a token, or none; the body as JSON. */
   send(
@@ -74,7 +75,8 @@ export async function testCloud(
   more: More = {},
 ): Promise<TestCloud> {
   const { db, drop } = await testDatabase()
-  const key = randomBytes(32)
+  const secret = randomBytes(32)
+  const key = () => [secret]
   const made = await db.write((tx) =>
     bootstrapIdentity(tx, { adminPassword: passwords.admin, demoPassword: passwords.demo, region: 'RegionOne', sealingKey: key }),
   )

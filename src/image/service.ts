@@ -2,6 +2,7 @@
 import type { Database } from '../database/connect.ts'
 import { envelopes } from '../http/envelope.ts'
 import type { Service } from '../http/table.ts'
+import type { SealingKeys } from '../identity/control/sealed.ts'
 import { imageData } from './api/image-data.ts'
 import { imageUpdate } from './api/image-update.ts'
 import { images } from './api/images.ts'
@@ -29,7 +30,7 @@ interface Wants {
   /** Where imports may come from, and where their data waits. */
   config: ImportConfig
   /** Seals what imports need to be let in elsewhere. */
-  key: Buffer
+  key: SealingKeys
   stores: Stores
 }
 

@@ -11,7 +11,7 @@ import { bootstrapIdentity } from '../identity/control/bootstrap.ts'
 import { loadStandardMetadefs } from '../image/control/metadefs.ts'
 import { bootstrapNetwork } from '../network/control/bootstrap.ts'
 import { knowsJoinToken, makeJoinToken } from '../wire/join.ts'
-import { hostFile, joinTokenFile, sealingKey, writeSecret } from './files.ts'
+import { hostFile, joinTokenFile, sealingKeys, writeSecret } from './files.ts'
 import { ensureGuestImage } from './guest-image.ts'
 
 export interface Login {
@@ -42,7 +42,7 @@ export async function bootstrap(db: Database, config: Config, progress: (step: s
       adminPassword: passwords.admin,
       ...(config.demo && { demoPassword: passwords.demo }),
       region: config.region,
-      sealingKey: sealingKey(config.home),
+      sealingKey: sealingKeys(config.home),
     })
     await bootstrapCompute(tx)
     await loadStandardMetadefs(tx, ids.adminProjectId)

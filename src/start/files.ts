@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import fs from 'node:fs'
 import path from 'node:path'
+import type { SealingKeys } from '../identity/control/sealed.ts'
 
 /** Where the controller on this machine listens for its own host. */
 export const controllerSocket = (home: string) => path.join(home, 'run', 'controller.sock')
@@ -12,9 +13,38 @@ export const hostFile = (home: string) => path.join(home, 'host.json')
 /** A join token for the host on the controller's own machine. */
 export const joinTokenFile = (home: string) => path.join(home, 'join-token')
 
-/** The 32 bytes that seal secrets in the database. Made on the first start; every controller of a cloud needs the same file. */
-export function sealingKey(home: string): Buffer {
-  const file = path.join(home, 'secret.key')
+export const secretKeyFile = (home: string) => path.join(home, 'secret.key')
+
+/**
+ * The keys that seal secrets in the database, one a line: one, but for the time in which it is replaced. The first is made on the first start;
+ * every controller of a cloud needs the same file. Read again when the file is another one.
+ */
+export function sealingKeys(home: string): SealingKeys {
+  makeSecretKey(home)
+  const file = secretKeyFile(home)
+  let known: { ino: bigint; mtimeNs: bigint; keys: Buffer[] } | undefined
+  return () => {
+    const { ino, mtimeNs } = fs.statSync(file, { bigint: true })
+    if (known?.ino !== ino || known.mtimeNs !== mtimeNs) known = { ino, mtimeNs, keys: readSecretKeys(file) }
+    return known.keys
+  }
+}
+
+/** @throws Error unless each line is a key */
+export function readSecretKeys(file: string): Buffer[] {
+  const keys = fs
+    .readFileSync(file, 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => Buffer.from(line, 'base64'))
+  if (keys.some((key) => key.length !== 32)) {
+    throw new Error(`${file} is not the key it should be (32 bytes in base64). Restore it from your backup.`)
+  }
+  return keys
+}
+
+function makeSecretKey(home: string): void {
+  const file = secretKeyFile(home)
   if (!fs.existsSync(file)) {
     // Written apart and linked: whoever comes at the same moment, or after a crash in the middle, sees a whole key or none.
     const part = `${file}.${randomBytes(6).toString('hex')}.part`
@@ -27,9 +57,6 @@ export function sealingKey(home: string): Buffer {
       fs.rmSync(part)
     }
   }
-  const key = Buffer.from(fs.readFileSync(file, 'utf8'), 'base64')
-  if (key.length !== 32) throw new Error(`${file} is not the key it should be (32 bytes in base64). Restore it from your backup.`)
-  return key
 }
 
 /** Writes so that a reader sees the old content or the new, never half of it. */

@@ -215,7 +215,7 @@ export async function converges<T>(what: () => Promise<T>, wanted: T, seconds: n
   }
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const server = net.createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
   const { port } = server.address() as net.AddressInfo

@@ -61,7 +61,8 @@ const implied: Record<string, string[]> = {
 export async function makeMatrix(): Promise<Matrix> {
   const home = fs.mkdtempSync(path.join(os.tmpdir(), 'wisp-matrix-'))
   const { db, drop } = await testDatabase()
-  const key = randomBytes(32)
+  const secret = randomBytes(32)
+  const key = () => [secret]
   const config = loadConfig({ WISP_HOME: home })
   await db.write((tx) =>
     bootstrapIdentity(tx, { adminPassword: 'matrix-admin', demoPassword: 'matrix-demo', region: 'RegionOne', sealingKey: key }),

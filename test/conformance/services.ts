@@ -19,7 +19,7 @@ export function allServices(): Service[] {
   const home = fs.mkdtempSync(path.join(os.tmpdir(), 'wisp-tables-'))
   const db = fakeDatabase()
   const config = loadConfig({ WISP_HOME: home })
-  const key = Buffer.alloc(32)
+  const key = () => [Buffer.alloc(32)]
   try {
     return [
       identity({ db, key, config }),

@@ -15,6 +15,7 @@ import {
   sealBlob,
 } from '../control/credentials.ts'
 import { expecting } from '../control/faults.ts'
+import type { SealingKeys } from '../control/sealed.ts'
 import { extraOf, nullable, partial, sameId, taken, wrapped } from './fields.ts'
 import { findUser, lock } from './find.ts'
 import { refuseOtherProject, refuseRestricted } from './lent.ts'
@@ -67,7 +68,7 @@ function refuseOtherLoan(old: string, blob: string): void {
   }
 }
 
-export function credentials(sealingKey: Buffer): AnyRow[] {
+export function credentials(sealingKey: SealingKeys): AnyRow[] {
   const view = (call: Pick<Call, 'url'>, credential: SealedCredential) => ({
     ...(credential.extra as object),
     id: credential.id,

@@ -15,6 +15,7 @@ import {
   setConfig,
   shownConfig,
 } from '../control/domain-config.ts'
+import type { SealingKeys } from '../control/sealed.ts'
 import { findDomain } from './find.ts'
 
 const body = t.Object({ config: t.Optional(t.Record(t.String(), t.Unknown())) }, { additionalProperties: false })
@@ -40,7 +41,7 @@ function complianceOf(compliance: SecurityCompliance, { domain_id, option }: Par
 }
 
 /** @param key seals what is secret */
-export function domainConfig(key: Buffer, compliance: SecurityCompliance) {
+export function domainConfig(key: SealingKeys, compliance: SecurityCompliance) {
   const shown = async ({ tx, params }: { tx: Call['tx']; params: Params }) => {
     const { domain_id = '', group, option } = params
     await findDomain(tx, domain_id)

@@ -10,14 +10,15 @@ import { expecting } from '../control/faults.ts'
 import { peekConsumer, sealSecret, secretOf } from '../control/oauth1.ts'
 import { checkParams, type OauthParams, readParams, type SignedRequest, signatureFits } from '../control/oauth1-signature.ts'
 import { rolesNamed } from '../control/role-names.ts'
+import type { SealingKeys } from '../control/sealed.ts'
 import { extraOf, id, name, partial, sameId, text, wrapped } from './fields.ts'
 import { findProject } from './find.ts'
 import { collection, limitOf, matching, selfLink } from './list.ts'
 import { timestamp } from './token-view.ts'
 
 export interface Oauth1Deps {
-  /** The 32 bytes of the data directory's secret.key. */
-  key: Buffer
+  /** What the data directory's secret.key holds. */
+  key: SealingKeys
   /** The cloud's address where it is not the one that the client used. */
   publicUrl: string | undefined
 }
@@ -105,7 +106,7 @@ export function oauth1({ key, publicUrl }: Oauth1Deps): AnyRow[] {
         const [id, secret] = [newId(), newId()]
         const consumer = await tx
           .insertInto('identity.oauth_consumer')
-          .values({ id, description, secret: sealSecret(key, 'consumer', id, secret), extra: extraOf(more, kept) })
+          .values({ id, description, secret: await sealSecret(tx, key, 'consumer', id, secret), extra: extraOf(more, kept) })
           .returningAll()
           .executeTakeFirstOrThrow()
         return { consumer: { ...view(call, consumer), secret } }
@@ -175,7 +176,7 @@ export function oauth1({ key, publicUrl }: Oauth1Deps): AnyRow[] {
           .insertInto('identity.oauth_request_token')
           .values({
             ...{ id, consumer_id: consumer.id, requested_project_id: project.id, expires_at },
-            secret: sealSecret(key, 'request_token', id, secret),
+            secret: await sealSecret(tx, key, 'request_token', id, secret),
           })
           .execute()
         return tokenAnswer(call, id, secret, expires_at)
@@ -230,7 +231,7 @@ export function oauth1({ key, publicUrl }: Oauth1Deps): AnyRow[] {
           .insertInto('identity.oauth_access_token')
           .values({
             ...{ id, consumer_id: consumer.id, authorizing_user_id, project_id, role_ids, expires_at },
-            secret: sealSecret(key, 'access_token', id, secret),
+            secret: await sealSecret(tx, key, 'access_token', id, secret),
           })
           .execute()
         await tx.deleteFrom('identity.oauth_request_token').where('id', '=', token.id).execute()

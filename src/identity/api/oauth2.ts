@@ -7,13 +7,14 @@ import { type AnyRow, type Call, row } from '../../http/table.ts'
 import type { SecurityCompliance } from '../../security-compliance.ts'
 import { signInByCertificate } from '../control/client-certificate.ts'
 import type { RememberedPasswords } from '../control/remembered-passwords.ts'
+import type { SealingKeys } from '../control/sealed.ts'
 import type { Sessions } from '../control/sessions.ts'
 import { type SignedIn, signIn } from '../control/sign-in.ts'
 
 export interface Oauth2Deps {
   sessions: Sessions
-  /** The 32 bytes of the data directory's secret.key. */
-  key: Buffer
+  /** What the data directory's secret.key holds. */
+  key: SealingKeys
   /** Seconds for which a token is valid. */
   lifetime: number
   compliance: SecurityCompliance

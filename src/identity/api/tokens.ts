@@ -8,6 +8,7 @@ import { domainsOf, projectsOf, reachesSystem } from '../control/reach.ts'
 import type { Receipt } from '../control/receipts.ts'
 import type { RememberedPasswords } from '../control/remembered-passwords.ts'
 import { revokeToken } from '../control/revocations.ts'
+import type { SealingKeys } from '../control/sealed.ts'
 import type { Session, Sessions } from '../control/sessions.ts'
 import { type AuthRequest, signIn } from '../control/sign-in.ts'
 import { domainView } from './domains.ts'
@@ -46,8 +47,8 @@ const authRequest = t.Object({
 
 export interface TokenDeps {
   sessions: Sessions
-  /** The 32 bytes of the data directory's secret.key. */
-  key: Buffer
+  /** What the data directory's secret.key holds. */
+  key: SealingKeys
   /** Seconds for which a token is valid. */
   lifetime: number
   /** The cloud's address where it is not the one that the client used. */

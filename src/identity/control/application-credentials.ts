@@ -4,6 +4,7 @@ import { unauthorized } from '../../http/fault.ts'
 import { noteWrong, refuseFlood } from './attempts.ts'
 import { expecting } from './faults.ts'
 import { verifyPassword } from './passwords.ts'
+import { untilRefusal } from './refusals.ts'
 import type { RememberedPasswords } from './remembered-passwords.ts'
 import type { AuthRequest, Proof } from './sign-in.ts'
 
@@ -27,6 +28,7 @@ export async function byApplicationCredential(
   }
   const called = id ?? `${user?.id ?? user?.name} ${name}`
   refuseFlood(remote, called)
+  const began = performance.now()
   const found = await db.read
     .selectFrom('identity.application_credential as c')
     .innerJoin('identity.user as u', 'u.id', 'c.user_id')
@@ -45,7 +47,10 @@ export async function byApplicationCredential(
     .executeTakeFirst()
   const right = await verifyPassword(secret ?? '', found?.secret_hash, remote, remembered)
   if (!right) noteWrong(remote, called)
-  if (!found || !right || !found.enabled || !found.domain_enabled) throw unauthorized()
+  if (!found || !right || !found.enabled || !found.domain_enabled) {
+    await untilRefusal(db, began)
+    throw unauthorized()
+  }
   return {
     user: found.user,
     since: found.tokens_valid_from.getTime(),

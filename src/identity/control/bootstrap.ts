@@ -5,6 +5,7 @@ import type { Tx } from '../../database/connect.ts'
 import { json } from '../../database/connect.ts'
 import { identityChanged, newId } from './changed.ts'
 import { hashPassword } from './passwords.ts'
+import type { SealingKeys } from './sealed.ts'
 import { ensureTokenKey } from './token-keys.ts'
 import { setPassword } from './users.ts'
 
@@ -14,7 +15,7 @@ export interface Bootstrap {
   demoPassword?: string
   region: string
   /** The 32 bytes of secret.key; a token key is made with it. */
-  sealingKey: Buffer
+  sealingKey: SealingKeys
 }
 
 export interface Bootstrapped {

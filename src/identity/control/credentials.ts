@@ -3,7 +3,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { sql } from 'kysely'
 import type { Tx } from '../../database/connect.ts'
-import { seal, unseal } from './sealed.ts'
+import { type SealingKeys, seal, sealIn, unseal, unsealWith } from './sealed.ts'
 
 /** All credentials, with the key that opens each; add conditions on `c`. */
 export const credentialsWithKeys = (tx: Tx) =>
@@ -15,30 +15,30 @@ export const credentialsWithKeys = (tx: Tx) =>
 
 export type SealedCredential = Awaited<ReturnType<ReturnType<typeof credentialsWithKeys>['executeTakeFirstOrThrow']>>
 
-const nameOfKey = (id: string) => `credential key ${id}`
+export const nameOfKey = (id: string) => `credential key ${id}`
 const nameOf = (id: string) => `credential ${id}`
 
 /** The blob as it was given. */
-export function blobOf(sealingKey: Buffer, { id, blob, key_id, sealed_key }: SealedCredential): string {
-  const key = key_id !== null && sealed_key !== null ? unseal(sealingKey, nameOfKey(key_id), sealed_key) : sealingKey
-  return unseal(key, nameOf(id), blob).toString()
+export function blobOf(sealingKey: SealingKeys, { id, blob, key_id, sealed_key }: SealedCredential): string {
+  const key = key_id !== null && sealed_key !== null ? unsealWith(sealingKey, nameOfKey(key_id), sealed_key) : undefined
+  return (key ? unseal(key, nameOf(id), blob) : unsealWith(sealingKey, nameOf(id), blob)).toString()
 }
 
 /** For the columns of that name; makes the first key, if there is none. */
-export async function sealBlob(tx: Tx, sealingKey: Buffer, id: string, blob: string): Promise<{ blob: Buffer; key_id: string }> {
+export async function sealBlob(tx: Tx, sealingKey: SealingKeys, id: string, blob: string): Promise<{ blob: Buffer; key_id: string }> {
   // A rotation waits for this one, or this one for it: then the key that is read here is the new one.
   await sql`lock table identity.credential in row exclusive mode`.execute(tx)
   const key = (await newestKey(tx)) ?? (await addKey(tx, sealingKey))
-  return { blob: seal(unseal(sealingKey, nameOfKey(key.id), key.sealed), nameOf(id), Buffer.from(blob)), key_id: key.id }
+  return { blob: seal(unsealWith(sealingKey, nameOfKey(key.id), key.sealed), nameOf(id), Buffer.from(blob)), key_id: key.id }
 }
 
 const newestKey = (tx: Tx) => tx.selectFrom('identity.credential_key').selectAll().orderBy('created_at', 'desc').limit(1).executeTakeFirst()
 
-async function addKey(tx: Tx, sealingKey: Buffer) {
+async function addKey(tx: Tx, sealingKey: SealingKeys) {
   const id = randomBytes(6).toString('base64url')
   return await tx
     .insertInto('identity.credential_key')
-    .values({ id, sealed: seal(sealingKey, nameOfKey(id), randomBytes(32)), created_at: sql<Date>`clock_timestamp()` })
+    .values({ id, sealed: await sealIn(tx, sealingKey, nameOfKey(id), randomBytes(32)), created_at: sql<Date>`clock_timestamp()` })
     .returningAll()
     .executeTakeFirstOrThrow()
 }
@@ -46,10 +46,10 @@ async function addKey(tx: Tx, sealingKey: Buffer) {
 const atOnce = 500
 
 /** Seals every blob with a new key, and forgets the old ones; nobody writes a credential meanwhile. Answers how many there are. */
-export async function rotateCredentialKeys(tx: Tx, sealingKey: Buffer): Promise<number> {
+export async function rotateCredentialKeys(tx: Tx, sealingKey: SealingKeys): Promise<number> {
   await sql`lock table identity.credential in share row exclusive mode`.execute(tx)
   const { id: key_id, sealed } = await addKey(tx, sealingKey)
-  const key = unseal(sealingKey, nameOfKey(key_id), sealed)
+  const key = unsealWith(sealingKey, nameOfKey(key_id), sealed)
   let count = 0
   for (let after = ''; ; ) {
     const rows = await credentialsWithKeys(tx).where('c.id', '>', after).orderBy('c.id').limit(atOnce).execute()

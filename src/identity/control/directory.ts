@@ -9,12 +9,13 @@ import { identityChanged } from './changed.ts'
 import { wholeConfig } from './domain-config.ts'
 import { type Directory, openDirectory, type Person } from './ldap.ts'
 import type { Named } from './prove-password.ts'
+import type { SealingKeys } from './sealed.ts'
 import { voidTokens } from './users.ts'
 
 export interface DirectoryDeps {
   db: Database
-  /** The 32 bytes of the data directory's secret.key. */
-  key: Buffer
+  /** What the data directory's secret.key holds. */
+  key: SealingKeys
 }
 
 export interface OutsideDomain {

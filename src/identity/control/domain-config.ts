@@ -4,7 +4,7 @@ import { json, type Tx } from '../../database/connect.ts'
 import type { Json } from '../../database/types.ts'
 import { forbidden, notFound } from '../../http/fault.ts'
 import { poke } from '../../work/engine.ts'
-import { seal, unseal } from './sealed.ts'
+import { type SealingKeys, seal, sealingKeyIn, unsealWith } from './sealed.ts'
 
 export type Options = Record<string, Json>
 /** Options by group: {identity: {driver: 'ldap'}, ldap: {url: '…'}}. */
@@ -126,7 +126,7 @@ export const notSet = (domainId: string, group?: string, option?: string) => {
   return notFound(`Could not find ${what} in domain configuration for domain ${domainId}.`)
 }
 
-const sealedName = (domainId: string, group: string, option: string) => `domain config ${domainId} ${group} ${option}`
+export const nameOfOption = (domainId: string, group: string, option: string) => `domain config ${domainId} ${group} ${option}`
 
 const rowsOf = (tx: Tx, domainId: string, group?: string, option?: string) =>
   tx
@@ -152,14 +152,14 @@ export async function shownConfig(tx: Tx, domainId: string, group?: string, opti
 }
 
 /** What is set, with what is secret; `%(password)s` in a text stands for the secret of that name. */
-export async function wholeConfig(tx: Tx, sealingKey: Buffer, domainId: string): Promise<DomainConfig> {
+export async function wholeConfig(tx: Tx, sealingKey: SealingKeys, domainId: string): Promise<DomainConfig> {
   const rows = await rowsOf(tx, domainId).execute()
   const secrets = new Map(
     rows
       .filter(({ sealed }) => sealed !== null)
       .map(({ group, option, sealed }) => [
         option,
-        JSON.parse(unseal(sealingKey, sealedName(domainId, group, option), sealed!).toString()),
+        JSON.parse(unsealWith(sealingKey, nameOfOption(domainId, group, option), sealed!).toString()),
       ]),
   )
   const config: DomainConfig = {}
@@ -171,11 +171,12 @@ export async function wholeConfig(tx: Tx, sealingKey: Buffer, domainId: string):
 }
 
 /** Sets these options and leaves the others. */
-export async function setConfig(tx: Tx, sealingKey: Buffer, domainId: string, config: DomainConfig): Promise<void> {
+export async function setConfig(tx: Tx, sealingKey: SealingKeys, domainId: string, config: DomainConfig): Promise<void> {
+  const key = await sealingKeyIn(tx, sealingKey)
   const values = Object.entries(config).flatMap(([group, options]) =>
     Object.entries(options).map(([option, value]) => {
       const secret = isSensitive(group, option)
-      const sealed = secret ? seal(sealingKey, sealedName(domainId, group, option), Buffer.from(JSON.stringify(value))) : null
+      const sealed = secret ? seal(key, nameOfOption(domainId, group, option), Buffer.from(JSON.stringify(value))) : null
       return { domain_id: domainId, group, option, value: secret ? null : json(value), sealed }
     }),
   )

@@ -4,6 +4,7 @@ import { notFound, unauthorized } from '../../http/fault.ts'
 import { blobOf, credentialsWithKeys, idOfAccess, parseBlob } from './credentials.ts'
 import { readLent } from './delegations.ts'
 import { readFacts } from './facts.ts'
+import type { SealingKeys } from './sealed.ts'
 import type { Sessions } from './sessions.ts'
 import { issue, type SignedIn } from './sign-in.ts'
 import type { Delegation, Scope } from './tokens.ts'
@@ -11,7 +12,7 @@ import type { Delegation, Scope } from './tokens.ts'
 export interface Ec2Deps {
   db: Database
   sessions: Sessions
-  sealingKey: Buffer
+  sealingKey: SealingKeys
   /** Seconds. */
   lifetime: number
 }

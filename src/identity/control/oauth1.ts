@@ -4,17 +4,19 @@ import type { Database, Tx } from '../../database/connect.ts'
 import { notFound, unauthorized } from '../../http/fault.ts'
 import { expecting } from './faults.ts'
 import { checkParams, readParams, type SignedRequest, signatureFits } from './oauth1-signature.ts'
-import { seal, unseal } from './sealed.ts'
+import { type SealingKeys, sealIn, unsealWith } from './sealed.ts'
 import type { Proof } from './sign-in.ts'
 
 type Kind = 'consumer' | 'request_token' | 'access_token'
 
-/** A secret as its row keeps it. */
-export const sealSecret = (key: Buffer, kind: Kind, id: string, secret: string): Buffer =>
-  seal(key, `oauth ${kind} ${id}`, Buffer.from(secret))
+export const nameOfSecret = (kind: Kind, id: string): string => `oauth ${kind} ${id}`
 
-export const secretOf = (key: Buffer, kind: Kind, { id, secret }: { id: string; secret: Buffer }): string =>
-  unseal(key, `oauth ${kind} ${id}`, secret).toString()
+/** A secret as its row keeps it. */
+export const sealSecret = (tx: Tx, key: SealingKeys, kind: Kind, id: string, secret: string): Promise<Buffer> =>
+  sealIn(tx, key, nameOfSecret(kind, id), Buffer.from(secret))
+
+export const secretOf = (key: SealingKeys, kind: Kind, { id, secret }: { id: string; secret: Buffer }): string =>
+  unsealWith(key, nameOfSecret(kind, id), secret).toString()
 
 export const peekConsumer = (tx: Tx, id: string) =>
   tx.selectFrom('identity.oauth_consumer').selectAll().where('id', '=', id).executeTakeFirst()
@@ -23,7 +25,7 @@ export const peekConsumer = (tx: Tx, id: string) =>
  * The user who has let the program in, by the access token with whose secret it signed the request.
  * @throws Fault 400 for what is missing, 404 for a token that is not there, 401 for all else
  */
-export async function byOauth1(db: Database, key: Buffer, request: SignedRequest | undefined): Promise<Proof> {
+export async function byOauth1(db: Database, key: SealingKeys, request: SignedRequest | undefined): Promise<Proof> {
   const params = readParams(request?.authorization)
   const { oauth_token: id, oauth_consumer_key: consumerId } = params
   if (!id) throw expecting('oauth_token', 'request')

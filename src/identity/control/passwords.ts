@@ -9,7 +9,8 @@ import type { RememberedPasswords } from './remembered-passwords.ts'
 
 /** Memory in KiB, passes, lanes. */
 const cost = { memoryCost: 12_288, timeCost: 19, parallelism: 1 }
-const head = `$argon2id$v=19$m=${cost.memoryCost},t=${cost.timeCost},p=${cost.parallelism}$`
+/** How those begin that are hashed as passwords are today. */
+export const currentHashes = `$argon2id$v=19$m=${cost.memoryCost},t=${cost.timeCost},p=${cost.parallelism}$`
 const tagLength = 32
 
 // Files and name look-ups need libuv's four threads, too: at least one stays free, and memory stays bounded.
@@ -28,7 +29,7 @@ let queued = 0
 export async function hashPassword(password: string, turn = ''): Promise<string> {
   const salt = randomBytes(16)
   const hash = await inTurn(turn, () => hashRaw(password, { salt, outputLen: tagLength, ...cost }))
-  return `${head}${base64(salt)}$${base64(hash)}`
+  return `${currentHashes}${base64(salt)}$${base64(hash)}`
 }
 
 /**
@@ -58,12 +59,12 @@ async function opens(password: string, phc: string): Promise<boolean> {
 }
 
 /** Whether this was hashed at another cost or in another way than passwords are today: then the next sign-in hashes it again. */
-export const isOutdated = (phc: string): boolean => !phc.startsWith(head)
+export const isOutdated = (phc: string): boolean => !phc.startsWith(currentHashes)
 
 const base64 = (bytes: Buffer) => bytes.toString('base64').replaceAll('=', '')
 
 // No password leads to it: it is random, not derived.
-const stranger = `${head}${base64(randomBytes(16))}$${base64(randomBytes(tagLength))}`
+const stranger = `${currentHashes}${base64(randomBytes(16))}$${base64(randomBytes(tagLength))}`
 
 /** @throws Fault 503 if too many already wait */
 async function inTurn<T>(turn: string, work: () => Promise<T>): Promise<T> {

@@ -7,6 +7,7 @@ import { unauthorized } from '../../http/fault.ts'
 import type { SecurityCompliance } from '../../security-compliance.ts'
 import { noteWrong, refuseFlood } from './attempts.ts'
 import { hashPassword, isOutdated, verifyPassword } from './passwords.ts'
+import { untilRefusal } from './refusals.ts'
 import type { RememberedPasswords } from './remembered-passwords.ts'
 
 /** By id, or by name within a domain. */
@@ -66,6 +67,12 @@ export async function provePassword(
 ): Promise<Proven> {
   const called = user.id ?? `${user.domain?.id ?? user.domain?.name} ${user.name}`
   refuseFlood(remote, called)
+  const began = performance.now()
+  const refuse = async (reason: string) => {
+    audit?.({ reason })
+    await untilRefusal(db, began)
+    return unauthorized()
+  }
   const found = await read(db, user)
   if (found) audit?.({ initiator: { id: found.id } })
   const options = (found?.options ?? {}) as UserOptions
@@ -74,18 +81,11 @@ export async function provePassword(
   if (!right || !found || found.hash === null || found.password_id === null) {
     noteWrong(remote, called)
     if (compliance.lockout_failure_attempts > 0) await countFailure(db, lockable ? (found?.id ?? '') : '', compliance)
-    audit?.({ reason: found ? 'Wrong password' : 'No such user' })
-    throw unauthorized()
+    throw await refuse(found ? 'Wrong password' : 'No such user')
   }
   // Asked after the work, so that many guesses at once get no further than one after the other.
-  if (lockable && (await isLocked(db, found.id, compliance))) {
-    audit?.({ reason: 'The account is locked' })
-    throw unauthorized()
-  }
-  if (!found.domain_enabled || !isEnabled(found, compliance)) {
-    audit?.({ reason: 'The account is disabled' })
-    throw unauthorized()
-  }
+  if (lockable && (await isLocked(db, found.id, compliance))) throw await refuse('The account is locked')
+  if (!found.domain_enabled || !isEnabled(found, compliance)) throw await refuse('The account is disabled')
   const expired = found.expires_at !== null && found.expires_at.getTime() <= Date.now() && !options.ignore_password_expiry
   if (!expired) await noteSuccess(db, found, compliance)
   if (isOutdated(found.hash)) {

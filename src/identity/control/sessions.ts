@@ -8,6 +8,7 @@ import { type Catalog, readCatalog } from './catalog.ts'
 import { type Facts, readFacts } from './facts.ts'
 import type { Fields } from './packed.ts'
 import { revocations } from './revocations.ts'
+import type { SealingKeys } from './sealed.ts'
 import { readServiceProviders, type ServiceProvider } from './service-providers.ts'
 import { tokenKeys } from './token-keys.ts'
 import { type Claims, openNote, openToken, sealNote, sealToken } from './tokens.ts'
@@ -48,15 +49,15 @@ const mostFacts = 50_000
 
 const byDatabase = new WeakMap<Database, Sessions>()
 
-/** This process's memory of the cloud in `db`; `sealingKey` are the 32 bytes of the data directory's secret.key. */
-export function sessionsOf(db: Database, sealingKey: Buffer): Sessions {
+/** This process's memory of the cloud in `db`; `sealingKey` is what the data directory's secret.key holds. */
+export function sessionsOf(db: Database, sealingKey: SealingKeys): Sessions {
   const sessions = byDatabase.get(db) ?? openSessions(db, sealingKey)
   byDatabase.set(db, sessions)
   return sessions
 }
 
 /** A memory of its own, as another controller would have it. */
-export function openSessions(db: Database, sealingKey: Buffer): Sessions {
+export function openSessions(db: Database, sealingKey: SealingKeys): Sessions {
   const keys = tokenKeys(db, sealingKey)
   const revoked = revocations()
   const opened = new Map<string, { claims: Claims; session?: Session }>()

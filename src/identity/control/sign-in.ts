@@ -14,6 +14,7 @@ import { byOauth1 } from './oauth1.ts'
 import type { SignedRequest } from './oauth1-signature.ts'
 import { type Demands, type Named, provePassword } from './prove-password.ts'
 import { makeReceipt, methodsOf, type Receipt, suffices } from './receipts.ts'
+import type { SealingKeys } from './sealed.ts'
 import type { Session, Sessions } from './sessions.ts'
 import { type Claims, type Delegation, newAuditId, type Scope } from './tokens.ts'
 import { byTotp } from './totp.ts'
@@ -39,8 +40,8 @@ export interface SignedIn extends Pick<Session, 'claims' | 'facts'> {
 
 export interface SignInDeps extends Demands {
   db: Database
-  /** The 32 bytes of the data directory's secret.key. */
-  key: Buffer
+  /** What the data directory's secret.key holds. */
+  key: SealingKeys
   sessions: Sessions
   /** Seconds for which a token is valid that was not made from another. */
   lifetime: number

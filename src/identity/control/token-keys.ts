@@ -3,7 +3,7 @@
 import { randomBytes } from 'node:crypto'
 import { sql } from 'kysely'
 import type { Database, Tx } from '../../database/connect.ts'
-import { seal, unseal } from './sealed.ts'
+import { type SealingKeys, sealIn, unsealWith } from './sealed.ts'
 
 export interface TokenKey {
   id: string
@@ -21,15 +21,17 @@ const longestLife = '8 days'
 const refresh = 60_000
 const pause = 1_000
 
+export const nameOfTokenKey = (id: string): string => `token key ${id}`
+
 /** Makes the first key, if there is none. */
-export async function ensureTokenKey(tx: Tx, sealingKey: Buffer): Promise<void> {
+export async function ensureTokenKey(tx: Tx, sealingKey: SealingKeys): Promise<void> {
   await sql`select from identity.epoch for update`.execute(tx)
   const found = await tx.selectFrom('identity.token_key').select('id').limit(1).executeTakeFirst()
   if (!found) await addTokenKey(tx, sealingKey)
 }
 
 /** A new key for all tokens from now on (within a minute everywhere); those that nothing needs any more go. */
-export async function rotateTokenKeys(tx: Tx, sealingKey: Buffer): Promise<void> {
+export async function rotateTokenKeys(tx: Tx, sealingKey: SealingKeys): Promise<void> {
   await sql`select from identity.epoch for update`.execute(tx)
   await addTokenKey(tx, sealingKey)
   await sql`
@@ -39,16 +41,16 @@ export async function rotateTokenKeys(tx: Tx, sealingKey: Buffer): Promise<void>
   )
 }
 
-async function addTokenKey(tx: Tx, sealingKey: Buffer): Promise<void> {
+async function addTokenKey(tx: Tx, sealingKey: SealingKeys): Promise<void> {
   const id = randomBytes(3).toString('base64url')
   await tx
     .insertInto('identity.token_key')
-    .values({ id, sealed: seal(sealingKey, `token key ${id}`, randomBytes(32)), created_at: sql<Date>`clock_timestamp()` })
+    .values({ id, sealed: await sealIn(tx, sealingKey, nameOfTokenKey(id), randomBytes(32)), created_at: sql<Date>`clock_timestamp()` })
     .execute()
 }
 
 /** The keys as this process knows them; read when first needed, and again when a token names one that it doesn't know. */
-export function tokenKeys(db: Database, sealingKey: Buffer): TokenKeys {
+export function tokenKeys(db: Database, sealingKey: SealingKeys): TokenKeys {
   let known = new Map<string, TokenKey>()
   let newest: TokenKey | undefined
   let readAt = Number.NEGATIVE_INFINITY
@@ -58,7 +60,7 @@ export function tokenKeys(db: Database, sealingKey: Buffer): TokenKeys {
     const rows = await db.read.selectFrom('identity.token_key').selectAll().orderBy('created_at').execute()
     const fresh = new Map<string, TokenKey>()
     for (const { id, sealed } of rows) {
-      const raw = unseal(sealingKey, `token key ${id}`, sealed)
+      const raw = unsealWith(sealingKey, nameOfTokenKey(id), sealed)
       const key = await crypto.subtle.importKey('raw', new Uint8Array(raw), 'AES-GCM', false, ['encrypt', 'decrypt'])
       fresh.set(id, known.get(id) ?? { id, key })
     }

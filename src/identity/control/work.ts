@@ -8,6 +8,7 @@ import { outsideDomain, readDomain } from './directory.ts'
 import { sweepFederation } from './federation/sweep.ts'
 import { type LimitModel, setLimitModel } from './limits.ts'
 import { forgetOauthTokens } from './oauth1.ts'
+import type { SealingKeys } from './sealed.ts'
 import { rotateTokenKeys } from './token-keys.ts'
 
 const week = 7 * 24 * 3_600_000
@@ -20,7 +21,7 @@ const rotations = {
 } as const
 
 /** Handlers of the engine; `identity` has a key for each of these, and 'memberships'; `directory` the ids of domains. */
-export const handlers = (db: Database, sealingKey: Buffer): Record<string, Handler> => ({
+export const handlers = (db: Database, sealingKey: SealingKeys): Record<string, Handler> => ({
   async identity(tx, kind) {
     if (kind === 'memberships') {
       await forgetOauthTokens(tx)
@@ -43,7 +44,7 @@ export const handlers = (db: Database, sealingKey: Buffer): Record<string, Handl
 })
 
 /** New keys now, whatever the age of those that serve. Answers how many credentials were sealed anew. */
-export async function rotateKeys(tx: Tx, sealingKey: Buffer): Promise<number> {
+export async function rotateKeys(tx: Tx, sealingKey: SealingKeys): Promise<number> {
   await rotateTokenKeys(tx, sealingKey)
   return await rotateCredentialKeys(tx, sealingKey)
 }

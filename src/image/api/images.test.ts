@@ -12,7 +12,7 @@ const names = (body: Record<string, unknown>) => (body.images as { name: string 
 describe('images', () => {
   it('have a table without gaps', () => {
     const config = loadConfig({})
-    assert.deepEqual(checkRows([image({ db: undefined as never, config, key: Buffer.alloc(32), stores: openStores(config) })]), [])
+    assert.deepEqual(checkRows([image({ db: undefined as never, config, key: () => [Buffer.alloc(32)], stores: openStores(config) })]), [])
   })
 
   it('are created, shown, changed and deleted', async (context) => {

@@ -3,13 +3,14 @@
 import { randomUUID } from 'node:crypto'
 import { Type as t } from 'typebox'
 import type { Config } from '../../config.ts'
+import type { Tx } from '../../database/connect.ts'
 import type { JsonObject } from '../../database/types.ts'
 import { badRequest, conflict } from '../../http/fault.ts'
 import { type Call, row } from '../../http/table.ts'
 import { tokenOf } from '../../http/token.ts'
 import { catalogFor, readCatalog } from '../../identity/control/catalog.ts'
-import { seal } from '../../identity/control/sealed.ts'
-import { beginImport, type Method, methods, type NewTask, tellStores } from '../control/import-task.ts'
+import { type SealingKeys, sealIn } from '../../identity/control/sealed.ts'
+import { beginImport, type Method, methods, type NewTask, nameOfTaskSecret, tellStores } from '../control/import-task.ts'
 import type { Secret } from '../control/import-work.ts'
 import { locationsOf } from '../control/locations.ts'
 import { checkUrl, shown } from '../control/reach.ts'
@@ -52,7 +53,7 @@ const stagedSchema = t.Object({
 const uuid = /^[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}$/i
 
 /** @param key seals what a task needs to be let in elsewhere */
-export const imageImport = (config: ImportConfig, key: Buffer, stores: Stores) => [
+export const imageImport = (config: ImportConfig, key: SealingKeys, stores: Stores) => [
   row({
     route: 'PUT /v2/images/:image_id/stage',
     policy: 'modify_image',
@@ -118,7 +119,7 @@ export const imageImport = (config: ImportConfig, key: Buffer, stores: Stores) =
         stores: wanted,
         every: body.all_stores_must_succeed ?? true,
         file,
-        secret: asked.secret && sealed(key, asked.secret),
+        secret: asked.secret && (await sealed(call.tx, key, asked.secret)),
         inject: who.roles.includes('admin') ? {} : config.importPlugins.inject,
       }
       await beginImport(tx, image, task)
@@ -126,9 +127,9 @@ export const imageImport = (config: ImportConfig, key: Buffer, stores: Stores) =
   }),
 ]
 
-export function sealed(key: Buffer, secret: Secret): { id: string; sealed: Buffer } {
+export async function sealed(tx: Tx, key: SealingKeys, secret: Secret): Promise<{ id: string; sealed: Buffer }> {
   const id = randomUUID()
-  return { id, sealed: seal(key, `image task ${id}`, Buffer.from(JSON.stringify(secret))) }
+  return { id, sealed: await sealIn(tx, key, nameOfTaskSecret(id), Buffer.from(JSON.stringify(secret))) }
 }
 
 /** Whether the image can be imported by this method now. @returns the staged file, for glance-direct @throws Fault 409 */

@@ -7,6 +7,7 @@ import type { JsonObject } from '../../database/types.ts'
 import { badRequest, Fault, notFound } from '../../http/fault.ts'
 import { glanceLinks, listPage, novaPage } from '../../http/page.ts'
 import { row } from '../../http/table.ts'
+import type { SealingKeys } from '../../identity/control/sealed.ts'
 import { beginImport, type TaskRow } from '../control/import-task.ts'
 import { checkUrl, shown } from '../control/reach.ts'
 import type { Stores } from '../control/stores.ts'
@@ -59,7 +60,7 @@ const taskBody = t.Object({
   input: t.Object({}, { additionalProperties: t.Unknown() }),
 })
 
-export const tasks = (config: ImportConfig, key: Buffer, stores: Stores) => [
+export const tasks = (config: ImportConfig, key: SealingKeys, stores: Stores) => [
   row({
     route: 'GET /v2/images/:image_id/tasks',
     policy: 'get_image',
@@ -139,7 +140,7 @@ export const tasks = (config: ImportConfig, key: Buffer, stores: Stores) => [
         stores: [stores.default.id],
         every: true,
         file: null,
-        secret: sealed(key, { url: from.href }),
+        secret: await sealed(tx, key, { url: from.href }),
         inject: {},
       })
       header('location', `${url.origin}/image/v2/tasks/${task.id}`)

@@ -34,7 +34,7 @@ export async function imageApi(context: TestContext, maxImageSize = 1, settings:
   if (stored) fs.writeFileSync(path.join(home, 'image-stores.json'), JSON.stringify(stored))
   const config = { ...loadConfig({ WISP_HOME: home, ...settings }), maxImageSize }
   const stores = openStores(config)
-  const key = Buffer.alloc(32, 7)
+  const key = () => [Buffer.alloc(32, 7)]
   const { db, drop } = await testDatabase()
   const { app, ask } = fakeApi(context, [image({ db, config, key, stores })], { db })
   context.after(async () => {

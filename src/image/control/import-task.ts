@@ -4,6 +4,7 @@ import { randomUUID } from 'node:crypto'
 import { type Selectable, sql } from 'kysely'
 import { json, type Tx } from '../../database/connect.ts'
 import type { ImageTask, JsonObject } from '../../database/types.ts'
+import type { SealedColumn } from '../../identity/control/secret-key.ts'
 import { poke } from '../../work/engine.ts'
 import { hintChanged } from '../../work/hint.ts'
 import { type Location, locationsOf, release } from './locations.ts'
@@ -151,6 +152,12 @@ export async function endImport(tx: Tx, task: TaskRow, failure?: string, before:
   await poke(tx, 'image-import', task.id)
   hintChanged(tx, 'image', task.image_id!, task.owner)
 }
+
+/** To what the secret of a task is sealed. */
+export const nameOfTaskSecret = (id: string): string => `image task ${id}`
+
+/** What secret.key seals of images; see identity/control/secret-key.ts. */
+export const sealedColumns: SealedColumn[] = [{ table: 'image.task', column: 'secret', ids: ['id'], name: nameOfTaskSecret }]
 
 /** Whether some store has the data already. */
 export const someStored = ({ input, stores, failed }: TaskRow): boolean =>

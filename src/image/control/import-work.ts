@@ -11,14 +11,14 @@ import type { Config } from '../../config.ts'
 import { afterCommit, type Database, json, type Tx } from '../../database/connect.ts'
 import type { JsonObject } from '../../database/types.ts'
 import { Fault } from '../../http/fault.ts'
-import { unseal } from '../../identity/control/sealed.ts'
+import { type SealingKeys, unsealWith } from '../../identity/control/sealed.ts'
 import { crash } from '../../work/crash.ts'
 import { type Handler, poke } from '../../work/engine.ts'
 import { hintChanged } from '../../work/hint.ts'
 import { openImage } from './download.ts'
 import { fetchMetadata, type GlanceMetadata } from './import-glance.ts'
 import { compression, convert, decompress, headOf, isConvertible, type Plugins } from './import-plugins.ts'
-import { endImport, someStored, type TaskRow, tellStores } from './import-task.ts'
+import { endImport, nameOfTaskSecret, someStored, type TaskRow, tellStores } from './import-task.ts'
 import { living, mark, patience, renewal } from './leftover.ts'
 import { fetchUrl, type Reach } from './reach.ts'
 import { abandonStaged, markStaged, stagedFile, sweepStaged, writeStaged } from './staging.ts'
@@ -30,7 +30,7 @@ export interface Importing {
   config: Pick<Config, 'home'>
   stores: Stores
   /** Opens what tasks keep sealed. */
-  key: Buffer
+  key: SealingKeys
   reach: Reach
   plugins: Plugins
   log: Pick<Logger, 'error'>
@@ -142,7 +142,7 @@ async function carryImport(importing: Importing & { id: string; worker: string }
     for (;;) {
       const task = await db.read.selectFrom('image.task').selectAll().where('id', '=', id).executeTakeFirst()
       if (!task || task.worker !== worker || task.phase === 'end') return
-      secret = task.secret ? (JSON.parse(unseal(importing.key, `image task ${id}`, task.secret).toString()) as Secret) : undefined
+      secret = task.secret ? (JSON.parse(unsealWith(importing.key, nameOfTaskSecret(id), task.secret).toString()) as Secret) : undefined
       if (task.phase === 'fetch') await fetchPhase(work, task, secret!)
       else if (task.phase === 'prepare') await preparePhase(work, task)
       else await storePhase(work, task)

@@ -9,6 +9,7 @@ import { type Connection, readConnection, spEntityId, webAddress, webWays, write
 import { readMetadata } from '../../control/federation/metadata.ts'
 import { spMetadata } from '../../control/federation/saml.ts'
 import { samlKey } from '../../control/federation/saml-key.ts'
+import type { SealingKeys } from '../../control/sealed.ts'
 import { wrapped } from '../fields.ts'
 import { findProtocol } from './find.ts'
 
@@ -45,7 +46,7 @@ const saml2 = t.Object(
 export interface ConnectionDeps {
   db: Database
   /** The 32 bytes of secret.key. */
-  key: Buffer
+  key: SealingKeys
   publicUrl: string | undefined
 }
 

@@ -9,6 +9,7 @@ import { noPendingCookie, type Pending, pendingCookie, readPending } from '../..
 import { startSaml, verifySaml } from '../../control/federation/saml.ts'
 import { samlKey } from '../../control/federation/saml-key.ts'
 import { findWay, type Proven, signInFederated } from '../../control/federation/sign-in.ts'
+import type { SealingKeys } from '../../control/sealed.ts'
 import type { Sessions } from '../../control/sessions.ts'
 import { asked } from '../list.ts'
 import { tokenViews } from '../token-view.ts'
@@ -18,7 +19,7 @@ import { ecpPath, readText } from './saml2.ts'
 export interface FederationDeps {
   sessions: Sessions
   /** The 32 bytes of secret.key. */
-  key: Buffer
+  key: SealingKeys
   /** Seconds for which a token is valid. */
   lifetime: number
   publicUrl: string | undefined

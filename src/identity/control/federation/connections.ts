@@ -2,7 +2,7 @@
 // serves; a client's secret is sealed, and never shown again.
 import { json, type Tx } from '../../../database/connect.ts'
 import type { JsonObject } from '../../../database/types.ts'
-import { seal, unseal } from '../sealed.ts'
+import { type SealingKeys, sealIn, unsealWith } from '../sealed.ts'
 
 export interface OpenidSettings {
   issuer: string
@@ -33,9 +33,10 @@ export type OpenidConnection = Shared & { type: 'openid'; settings: OpenidSettin
 export type Saml2Connection = Shared & { type: 'saml2'; settings: Saml2Settings; secret: null }
 export type Connection = OpenidConnection | Saml2Connection
 
-const sealedName = ({ provider, protocol }: Pick<Connection, 'provider' | 'protocol'>) => `federation connection ${provider} ${protocol}`
+export const nameOfConnection = ({ provider, protocol }: Pick<Connection, 'provider' | 'protocol'>) =>
+  `federation connection ${provider} ${protocol}`
 
-export async function readConnection(tx: Tx, key: Buffer, provider: string, protocol: string): Promise<Connection | undefined> {
+export async function readConnection(tx: Tx, key: SealingKeys, provider: string, protocol: string): Promise<Connection | undefined> {
   const row = await tx
     .selectFrom('identity.federation_connection')
     .selectAll()
@@ -49,18 +50,18 @@ export async function readConnection(tx: Tx, key: Buffer, provider: string, prot
     type: row.type,
     origin: row.origin,
     settings: row.settings,
-    secret: row.secret && unseal(key, sealedName({ provider, protocol }), row.secret).toString(),
+    secret: row.secret && unsealWith(key, nameOfConnection({ provider, protocol }), row.secret).toString(),
   } as unknown as Connection
 }
 
 /** Makes or replaces it. */
-export async function writeConnection(tx: Tx, key: Buffer, connection: Connection): Promise<void> {
+export async function writeConnection(tx: Tx, key: SealingKeys, connection: Connection): Promise<void> {
   const { provider, protocol, type, origin, settings, secret } = connection
   const values = {
     type,
     origin,
     settings: json(settings as unknown as JsonObject),
-    secret: secret === null ? null : seal(key, sealedName(connection), Buffer.from(secret)),
+    secret: secret === null ? null : await sealIn(tx, key, nameOfConnection(connection), Buffer.from(secret)),
   }
   await tx
     .insertInto('identity.federation_connection')

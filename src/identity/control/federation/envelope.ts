@@ -5,7 +5,7 @@ import { DOMParser, XMLSerializer } from '@xmldom/xmldom'
 import { sql } from 'kysely'
 import type { Database, Tx } from '../../../database/connect.ts'
 import { badRequest, unauthorized } from '../../../http/fault.ts'
-import { seal, unseal } from '../sealed.ts'
+import { type SealingKeys, sealIn, unsealWith } from '../sealed.ts'
 import { type Connection, readConnection } from './connections.ts'
 import { readCookie } from './pending.ts'
 import type { Proven } from './sign-in.ts'
@@ -27,7 +27,7 @@ export function openEnvelope(text: string): { response: string; issuer: string }
 /** The connection to whoever bears this entity id, or the provider that this cloud itself is registered as (Keystone to Keystone on one cloud). */
 export async function speakerOf(
   tx: Tx,
-  key: Buffer,
+  key: SealingKeys,
   issuer: string,
 ): Promise<{ provider: string; protocol: string; connection: Connection | undefined } | undefined> {
   const { rows } = await sql<{ provider: string; protocol: string }>`
@@ -46,22 +46,21 @@ const cookieName = 'wisp_saml'
 const minutes = 5
 
 /** Keeps what was proven for its bearer. The answer is a cookie. */
-export async function keepProven(db: Database, key: Buffer, proven: Proven, secure: boolean): Promise<string> {
+export async function keepProven(db: Database, key: SealingKeys, proven: Proven, secure: boolean): Promise<string> {
   const secret = randomBytes(24).toString('base64url')
   const id = noteId(secret)
-  await db.read
-    .insertInto('identity.federation_note')
-    .values({
-      id,
-      sealed: seal(key, id, Buffer.from(JSON.stringify(proven))),
-      expires_at: sql<Date>`now() + ${minutes} * interval '1 minute'`,
-    })
-    .execute()
+  await db.write(async (tx) => {
+    const sealed = await sealIn(tx, key, id, Buffer.from(JSON.stringify(proven)))
+    await tx
+      .insertInto('identity.federation_note')
+      .values({ id, sealed, expires_at: sql<Date>`now() + ${minutes} * interval '1 minute'` })
+      .execute()
+  })
   return `${cookieName}=${secret}; Path=/; Max-Age=${minutes * 60}; HttpOnly; SameSite=Lax${secure ? '; Secure' : ''}`
 }
 
 /** What the bearer of the cookie has proven; once. Undefined without a cookie. @throws Fault 401 if it is nothing that is kept */
-export async function takeProven(db: Database, key: Buffer, cookies: string | undefined): Promise<Proven | undefined> {
+export async function takeProven(db: Database, key: SealingKeys, cookies: string | undefined): Promise<Proven | undefined> {
   const secret = readCookie(cookies, cookieName)
   if (!secret) return undefined
   const id = noteId(secret)
@@ -72,7 +71,7 @@ export async function takeProven(db: Database, key: Buffer, cookies: string | un
     .returning('sealed')
     .executeTakeFirst()
   if (!note?.sealed) throw unauthorized()
-  return JSON.parse(unseal(key, id, note.sealed).toString()) as Proven
+  return JSON.parse(unsealWith(key, id, note.sealed).toString()) as Proven
 }
 
 const noteId = (secret: string) => `session ${createHash('sha256').update(secret).digest('base64url')}`

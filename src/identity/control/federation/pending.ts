@@ -1,6 +1,6 @@
 // What a browser carries while it is away at the identity provider: a sealed cookie that only a controller can read, so that nothing is
 // kept here for strangers, and no answer of a provider can be slipped into another person's browser.
-import { seal, unseal } from '../sealed.ts'
+import { type SealingKeys, seal, unsealWith } from '../sealed.ts'
 
 export interface Pending {
   provider: string
@@ -19,8 +19,8 @@ const name = 'wisp_websso'
 const seconds = 600
 
 /** For `set-cookie`. SameSite=Lax: an answer that is posted from the provider's page is posted once more from ours. */
-export function pendingCookie(key: Buffer, address: string, pending: Omit<Pending, 'until'>): string {
-  const value = seal(key, name, Buffer.from(JSON.stringify({ ...pending, until: Date.now() + seconds * 1000 } satisfies Pending)))
+export function pendingCookie(key: SealingKeys, address: string, pending: Omit<Pending, 'until'>): string {
+  const value = seal(key()[0]!, name, Buffer.from(JSON.stringify({ ...pending, until: Date.now() + seconds * 1000 } satisfies Pending)))
   return cookie(address, value.toString('base64url'), seconds)
 }
 
@@ -33,11 +33,11 @@ function cookie(address: string, value: string, age: number): string {
 }
 
 /** What the browser brings along, if it is ours and not too old. */
-export function readPending(key: Buffer, cookies: string | undefined): Pending | undefined {
+export function readPending(key: SealingKeys, cookies: string | undefined): Pending | undefined {
   const value = readCookie(cookies, name)
   if (!value) return undefined
   try {
-    const pending = JSON.parse(unseal(key, name, Buffer.from(value, 'base64url')).toString()) as Pending
+    const pending = JSON.parse(unsealWith(key, name, Buffer.from(value, 'base64url')).toString()) as Pending
     return pending.until > Date.now() ? pending : undefined
   } catch {
     return undefined

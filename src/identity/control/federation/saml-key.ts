@@ -2,7 +2,7 @@
 import { generateKeyPair } from 'node:crypto'
 import { promisify } from 'node:util'
 import type { Database } from '../../../database/connect.ts'
-import { seal, unseal } from '../sealed.ts'
+import { type SealingKeys, sealIn, unsealWith } from '../sealed.ts'
 import { selfSigned } from './certificate.ts'
 
 export interface SamlKey {
@@ -11,19 +11,19 @@ export interface SamlKey {
   certificate: string
 }
 
-const name = 'SAML key'
+export const nameOfSamlKey = 'SAML key'
 const years = 10
 const kept = new WeakMap<Database, Promise<SamlKey>>()
 
 /** Asked of the database once per process. */
-export function samlKey(db: Database, sealingKey: Buffer): Promise<SamlKey> {
+export function samlKey(db: Database, sealingKey: SealingKeys): Promise<SamlKey> {
   const known = kept.get(db) ?? readOrMake(db, sealingKey)
   kept.set(db, known)
   known.catch(() => kept.delete(db))
   return known
 }
 
-async function readOrMake(db: Database, sealingKey: Buffer): Promise<SamlKey> {
+async function readOrMake(db: Database, sealingKey: SealingKeys): Promise<SamlKey> {
   const read = () => db.read.selectFrom('identity.saml_key').selectAll().executeTakeFirst()
   let row = await read()
   if (!row) {
@@ -31,12 +31,15 @@ async function readOrMake(db: Database, sealingKey: Buffer): Promise<SamlKey> {
     const privateKey = pair.privateKey.export({ type: 'pkcs8', format: 'pem' }) as string
     const now = new Date()
     const certificate = selfSigned(privateKey, 'Wisp SAML', now, new Date(now.getTime() + years * 365 * 24 * 3_600_000))
-    await db.read
-      .insertInto('identity.saml_key')
-      .values({ sealed: seal(sealingKey, name, Buffer.from(privateKey)), certificate })
-      .onConflict((c) => c.doNothing())
-      .execute()
+    await db.write(async (tx) => {
+      const sealed = await sealIn(tx, sealingKey, nameOfSamlKey, Buffer.from(privateKey))
+      await tx
+        .insertInto('identity.saml_key')
+        .values({ sealed, certificate })
+        .onConflict((c) => c.doNothing())
+        .execute()
+    })
     row = await read()
   }
-  return { privateKey: unseal(sealingKey, name, row!.sealed).toString(), certificate: row!.certificate }
+  return { privateKey: unsealWith(sealingKey, nameOfSamlKey, row!.sealed).toString(), certificate: row!.certificate }
 }
