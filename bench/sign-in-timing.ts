@@ -53,7 +53,7 @@ try {
   }
   const outdated = {
     'wrong password, hashed at another cost': '$argon2id$v=19$m=7168,t=5,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc',
-    'wrong password, hashed by bcrypt 12': await bcrypt(secret, { cost: 12 }),
+    'wrong password, hashed by bcrypt 12': await bcrypt(secret, 12),
   }
 
   let address = 0
