@@ -31,6 +31,8 @@ export interface ChaosCloud {
   killController(): Promise<void>
   /** One request, repeated while no controller answers. */
   call(method: string, url: string, body?: unknown): Promise<{ status: number; body: never }>
+  /** The headers of a request that this cloud's user makes by himself. */
+  signedIn(): Promise<{ 'x-auth-token': string }>
   image: string
   stop(): Promise<void>
 }
@@ -41,6 +43,10 @@ export interface ChaosOptions {
   listen?: string
   home?: string
   imageFile?: string
+  /** Settings of the controller. */
+  settings?: NodeJS.ProcessEnv
+  /** Calls come from the administrator instead of the demo user. */
+  administrator?: boolean
 }
 
 export async function startChaosCloud({
@@ -48,6 +54,8 @@ export async function startChaosCloud({
   listen = '127.0.0.1',
   home = fs.mkdtempSync(path.join(os.tmpdir(), 'wisp-chaos-')),
   imageFile,
+  settings = {},
+  administrator = false,
 }: ChaosOptions): Promise<ChaosCloud> {
   const port = await freePort()
   fs.chmodSync(home, 0o755)
@@ -59,6 +67,7 @@ export async function startChaosCloud({
     WISP_DASHBOARD: 'off',
     WISP_LOG_LEVEL: 'warn',
     ...(databaseUrl && { DATABASE_URL: databaseUrl }),
+    ...settings,
   }
   const config = loadConfig({ ...process.env, ...env })
   const db = connect(databaseOf(config), { connections: 4 })
@@ -113,13 +122,16 @@ export async function startChaosCloud({
   }
 
   let token = ''
+  const signedIn = async () => {
+    if (!token) token = await signIn(url, administrator ? admin : demo)
+    return { 'x-auth-token': token }
+  }
   const call: ChaosCloud['call'] = async (method, where, body) => {
     for (let tries = 0; ; tries++) {
       try {
-        if (!token) token = await signIn(url, demo ?? admin)
         const answer = await fetch(url + where, {
           method,
-          headers: { 'x-auth-token': token, 'content-type': 'application/json', 'openstack-api-version': 'compute 2.90' },
+          headers: { ...(await signedIn()), 'content-type': 'application/json', 'openstack-api-version': 'compute 2.90' },
           ...(body !== undefined && { body: JSON.stringify(body) }),
         })
         if (answer.status === 503 && tries < 600) throw new Error('503')
@@ -146,6 +158,7 @@ export async function startChaosCloud({
     killController,
     crashed: async (ms) => (await Promise.race([died, pause(ms).then(() => 'alive' as const)])) === 'SIGKILL',
     call,
+    signedIn,
     async stop() {
       await killController()
       await db.close()

@@ -7,7 +7,7 @@ import { glanceLinks, glancePage, listPage } from '../../http/page.ts'
 import { type Call, row } from '../../http/table.ts'
 import { hintChanged } from '../../work/hint.ts'
 import { forgetImports, methods } from '../control/import-task.ts'
-import { deleteImage } from '../control/locations.ts'
+import { deleteImage, locationsOf, refuseInUse } from '../control/locations.ts'
 import { withinQuota } from '../control/quota.ts'
 import type { Stores } from '../control/stores.ts'
 import { findImage, imageTarget, viewerOf } from './find.ts'
@@ -130,6 +130,7 @@ export const images = (stores: Stores) => [
       const { params, tx } = call
       const image = await findImage(call, params.image_id, 'delete_image', 'lock')
       if (image.protected) throw forbidden(`Image ${image.id} is protected and cannot be deleted.`)
+      await refuseInUse(tx, stores, image, locationsOf(image))
       await deleteImage(tx, image)
       await forgetImports(tx, image.id)
       hintChanged(tx, 'image', image.id, image.owner)

@@ -4,7 +4,7 @@ import { json } from '../../database/connect.ts'
 import { conflict, forbidden, notFound } from '../../http/fault.ts'
 import { row } from '../../http/table.ts'
 import { hintChanged } from '../../work/hint.ts'
-import { locationsOf, release } from '../control/locations.ts'
+import { locationsOf, refuseInUse, release } from '../control/locations.ts'
 import type { Stores } from '../control/stores.ts'
 import { imageTarget, seeImage } from './find.ts'
 
@@ -30,6 +30,7 @@ export const imageStores = (stores: Stores) => [
       }
       const gone = locations.find(({ store }) => store === store_id)
       if (!gone) throw notFound(`Image ${image.id} is not stored in store ${store_id}.`)
+      await refuseInUse(tx, stores, image, [gone])
       await tx
         .updateTable('image.image')
         .set({ locations: json(locations.filter((location) => location !== gone)), updated_at: sql<Date>`now()` })

@@ -287,6 +287,7 @@ async function preparePhase(work: Work, task: TaskRow): Promise<void> {
     work.message = 'Decompressing'
     const next = await newFile(work, task)
     await decompress(packed, path(file), path(next), work.stores.largest)
+    crash('image: import decompressed')
     await proceed(work, next, fs.statSync(path(next)).size, 'prepare')
     file = next
   }

@@ -3,7 +3,7 @@
 import { sql } from 'kysely'
 import { json, type Tx } from '../../database/connect.ts'
 import { badRequest, conflict, forbidden } from '../../http/fault.ts'
-import { type Location, locationsOf, release } from './locations.ts'
+import { type Location, locationsOf, refuseInUse, release } from './locations.ts'
 import { type Stores, shownLocation } from './stores.ts'
 
 export interface GivenLocation {
@@ -91,15 +91,14 @@ export async function changeLocations(tx: Tx, stores: Stores, image: Located, ch
     set.status = 'active'
     set.size = image.size ?? sizes.values().next().value ?? null
   }
+  const gone = before.filter(({ data }) => data !== undefined && !after.some((location) => location.data === data))
+  await refuseInUse(tx, stores, image, gone)
   await tx
     .updateTable('image.image')
     .set({ ...set, locations: json(after), updated_at: sql<Date>`now()` })
     .where('id', '=', image.id)
     .execute()
-  await release(
-    tx,
-    before.filter(({ data }) => data !== undefined && !after.some((location) => location.data === data)),
-  )
+  await release(tx, gone)
 }
 
 const placeOf = (position: string, last: number): number | undefined => {

@@ -2,9 +2,11 @@
 // go of it takes the bits along. Whoever shares or lets go locks that row first, so that no image is ever left without what it names.
 import { sql } from 'kysely'
 import type { Tx } from '../../database/connect.ts'
+import { conflict } from '../../http/fault.ts'
 import type { ImageStore } from '../store/store.ts'
 import { abandon } from './leftover.ts'
 import type { Bits } from './receive.ts'
+import type { Stores } from './stores.ts'
 
 /** An element of the column `locations`: bits of our own under a key of image.data, or others' at a URL. */
 export type Location = {
@@ -54,6 +56,28 @@ export async function release(tx: Tx, locations: Location[]): Promise<void> {
     .returning(['id', 'store'])
     .execute()
   for (const { id, store } of freed) await abandon(tx, id, store)
+}
+
+/**
+ * Refuses to let go of the last name of bits that others outside of Wisp depend on, as volumes do that were cloned from them. Who clones
+ * them after this finds the sweep waiting for the clone to go.
+ * @throws Fault 409; 503 if a store does not answer
+ */
+export async function refuseInUse(tx: Tx, stores: Stores, image: { id: string }, locations: Location[]): Promise<void> {
+  for (const { data, store: id } of locations) {
+    const store = stores.all.find((one) => one.id === id)
+    if (data === undefined || !store?.inUse) continue
+    const shared = await tx
+      .selectFrom('image.image')
+      .select('id')
+      .where('id', '<>', image.id)
+      .where(sql<boolean>`locations @> ${JSON.stringify([{ data }])}::jsonb`)
+      .executeTakeFirst()
+    if (!shared && (await store.inUse(data)))
+      throw conflict(
+        `Image ${image.id} could not be deleted because it is in use: volumes were cloned from it in the store ${id}. Delete or flatten them first.`,
+      )
+  }
 }
 
 /** Deletes an image, whose row the caller has locked, and lets go of its bits and of an upload under way. */

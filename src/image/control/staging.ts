@@ -203,6 +203,7 @@ export const sweepStaged =
     if (!staged.complete && !staged.ended && (staged.left > 0 || living.has(file))) return Math.max(staged.left, patience)
     await unstage(tx, file)
     await fs.rm(stagedFile(home, file), { force: true })
+    crash('image: staged file removed')
     await tx.deleteFrom('image.staged').where('file', '=', file).execute()
     return null
   }

@@ -34,6 +34,8 @@ const common = {
   description: t.Optional(t.String()),
   weight: t.Optional(t.Integer()),
 }
+/** Seconds without an answer after which the store is given up. */
+const timeout = t.Optional(t.Integer({ minimum: 1, maximum: 3600 }))
 const strict = { additionalProperties: false }
 const kinds = {
   file: t.Object({ ...common, kind: t.Literal('file'), folder: t.String({ minLength: 1 }) }, strict),
@@ -46,12 +48,22 @@ const kinds = {
       region: t.Optional(t.String()),
       access_key: t.String(),
       secret_key: t.String(),
+      bucket_url_format: t.Optional(t.Union([t.Literal('auto'), t.Literal('path'), t.Literal('virtual')])),
+      ca: t.Optional(t.String({ minLength: 1 })),
+      timeout,
     },
     strict,
   ),
   http: t.Object({ ...common, kind: t.Literal('http'), hosts: t.Array(t.String({ minLength: 1 })) }, strict),
   rbd: t.Object(
-    { ...common, kind: t.Literal('rbd'), pool: t.String({ minLength: 1 }), user: t.Optional(t.String()), conf: t.Optional(t.String()) },
+    {
+      ...common,
+      kind: t.Literal('rbd'),
+      pool: t.String({ pattern: '^[^/@-][^/@]*$' }),
+      user: t.Optional(t.String({ minLength: 1 })),
+      conf: t.Optional(t.String({ minLength: 1 })),
+      timeout,
+    },
     strict,
   ),
 }

@@ -198,6 +198,7 @@ async function removeUnlessNamed(db: Database, store: ImageStore, upload: string
     const marked = await db.read.selectFrom('image.leftover').select('upload').where('upload', '=', upload).executeTakeFirst()
     if (!marked) return
     await store.remove(upload)
+    crash('image: needless bits removed')
     await db.read.deleteFrom('image.leftover').where('upload', '=', upload).execute()
   } catch {
     // The sweep comes back to it.

@@ -1,5 +1,6 @@
 // The sweep of image bits: each upload has a key 'image-data' from its beginning, so that after a crash someone comes to look.
 import { sql } from 'kysely'
+import { crash } from '../../work/crash.ts'
 import type { Handler } from '../../work/engine.ts'
 import { living, patience } from './leftover.ts'
 import type { Stores } from './stores.ts'
@@ -23,6 +24,7 @@ export const handlers = (stores: Stores): Record<string, Handler> => ({
     if (image && image.status !== 'saving') throw new Error(`The bits of image ${image.id} (${image.status}) are marked as left over`)
     await giveUp(tx, upload)
     await stores.of(marker.store).remove(upload)
+    crash('image: bits removed')
     await tx.deleteFrom('image.leftover').where('upload', '=', upload).execute()
     return null
   },

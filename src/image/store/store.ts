@@ -30,4 +30,6 @@ export interface ImageStore {
   size(key: string): Promise<number | undefined>
   /** Removes whatever there is under this key, also what was written in part. */
   remove(key: string): Promise<void>
+  /** Whether something outside of Wisp depends on these bits, so that they cannot be removed; without it nothing ever does. */
+  inUse?(key: string): Promise<boolean>
 }
