@@ -111,6 +111,12 @@ export const settings = {
     maybe,
     'file with the authorities (PEM) whose client certificates count, where the API speaks HTTPS',
   ),
+  trustedProxies: define(
+    'WISP_TRUSTED_PROXIES',
+    '',
+    addresses,
+    'addresses or networks of proxies whose X-Forwarded-Proto, -Host, -Port and -For are believed; those on this machine always are',
+  ),
   certificateProxies: define(
     'WISP_CERTIFICATE_PROXIES',
     '',

@@ -82,7 +82,16 @@ export async function startController(config: Config): Promise<Controller> {
   const tls = files && { ...readPair(files), ...clientCa }
   const audit = config.auditLog === 'off' ? undefined : openAudit(config.auditLog ?? path.join(config.home, 'audit.log'), log)
   const certificateOf = certificateReader(config.certificateProxies)
-  const app = api(services, { db, authenticate, certificateOf, policy, log, ...(tls && { tls }), ...(audit && { audit }) })
+  const app = api(services, {
+    db,
+    authenticate,
+    certificateOf,
+    policy,
+    log,
+    ...(tls && { tls }),
+    ...(audit && { audit }),
+    ...(config.trustedProxies && { proxies: config.trustedProxies }),
+  })
   const wire = registerWire(app, {
     db,
     log,

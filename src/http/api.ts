@@ -3,6 +3,7 @@
  * and what belongs to no row (404, 405, health).
  */
 import { randomUUID } from 'node:crypto'
+import type { BlockList } from 'node:net'
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import { sql } from 'kysely'
 import { type AuditLog, auditWrites } from './audit.ts'
@@ -11,6 +12,7 @@ import { envelopes } from './envelope.ts'
 import { Fault, notFound } from './fault.ts'
 import { type Metrics, metrics } from './metrics.ts'
 import { type MountDeps, mount, sendFault } from './mount.ts'
+import { believe, remoteOf } from './origin.ts'
 import { splitRoute } from './route.ts'
 import type { Service } from './table.ts'
 
@@ -23,6 +25,8 @@ export interface ApiDeps extends Omit<MountDeps, 'certificateOf'> {
   bodyTimeout?: number
   /** PEM texts; without them the server speaks plain HTTP. With `ca` clients are asked for a certificate, and may come without. */
   tls?: { key: string; cert: string; ca?: string }
+  /** Proxies on other machines whose X-Forwarded headers count. */
+  proxies?: BlockList
   /** Where events of changes and sign-ins go; nowhere by default. */
   audit?: AuditLog
   /** Where requests are counted; a registry of its own by default. */
@@ -60,6 +64,13 @@ export function api(services: Service[], deps: ApiDeps): FastifyInstance {
     done(null, payload)
   })
 
+  const { proxies } = deps
+  if (proxies) {
+    app.addHook('onRequest', (request, _reply, done) => {
+      believe(request.raw, proxies)
+      done()
+    })
+  }
   observe(app, deps)
   if (deps.audit) auditWrites(app, deps.audit)
   limitBodyTime(app, deps.bodyTimeout ?? 30_000)
@@ -111,7 +122,7 @@ function observe(app: FastifyInstance, deps: ApiDeps): void {
         status: reply.statusCode,
         ms: Math.round(milliseconds * 10) / 10,
         ...(request.who && { user_id: request.who.user.id, project_id: request.who.project?.id }),
-        remote: request.ip,
+        remote: remoteOf(request.raw),
       },
       'request',
     )

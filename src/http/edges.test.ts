@@ -2,11 +2,11 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import type { IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { connect } from 'node:net'
+import { BlockList, connect } from 'node:net'
 import { test } from 'node:test'
 import { Type as t } from 'typebox'
 import { envelopes } from './envelope.ts'
-import { originOf } from './origin.ts'
+import { believe, originOf, remoteOf } from './origin.ts'
 import { row, type Service } from './table.ts'
 import { fakeApi } from './testing.ts'
 import { asFault } from './unforeseen.ts'
@@ -14,11 +14,22 @@ import { asFault } from './unforeseen.ts'
 const message = (remoteAddress: string, headers: Record<string, string>) =>
   ({ socket: { remoteAddress, localPort: 5000 }, headers }) as unknown as IncomingMessage
 
-test('forwarded addresses are believed from this machine only', () => {
+test('forwarded addresses are believed from this machine and trusted proxies only', () => {
   const headers = { host: 'a:1', 'x-forwarded-proto': 'https', 'x-forwarded-host': 'cloud.example' }
   assert.equal(originOf(message('127.0.0.1', headers)), 'https://cloud.example')
   assert.equal(originOf(message('::ffff:127.0.0.1', { ...headers, 'x-forwarded-port': '8443' })), 'https://cloud.example:8443')
   assert.equal(originOf(message('10.0.0.9', headers)), 'http://a:1')
+  const proxies = new BlockList()
+  proxies.addSubnet('10.0.0.8', 30, 'ipv4')
+  for (const [address, expected] of [
+    ['10.0.0.9', 'https://cloud.example 1.2.3.4'],
+    ['::ffff:10.0.0.9', 'https://cloud.example 1.2.3.4'],
+    ['10.0.0.7', 'http://a:1 10.0.0.7'],
+  ] as const) {
+    const request = message(address, { ...headers, 'x-forwarded-for': '6.6.6.6, 1.2.3.4' })
+    believe(request, proxies)
+    assert.equal(`${originOf(request)} ${remoteOf(request)}`, expected)
+  }
   assert.equal(originOf(message('10.0.0.9', { host: '[fd00::1]:5000' })), 'http://[fd00::1]:5000')
   assert.equal(originOf(message('10.0.0.9', { host: 'a"><script>' })), 'http://127.0.0.1:5000')
 })

@@ -55,7 +55,7 @@ export interface Call<B = unknown, Q = unknown, P = Record<string, string>> {
   /** The client's TLS certificate, verified. @throws Fault 400 if a trusted proxy sent something else */
   certificate(): X509Certificate | undefined
   headers: IncomingHttpHeaders
-  /** `origin` is scheme://host:port as the client sees it; X-Forwarded-* is honoured from loopback only. `path` has no query, `search` has its '?'. */
+  /** `origin` is scheme://host:port as the client sees it; X-Forwarded-* is honoured from loopback and WISP_TRUSTED_PROXIES only. `path` has no query, `search` has its '?'. */
   url: { origin: string; path: string; search: string }
   /** The raw body; only where `input` is 'stream' has nobody read it yet. */
   input: Readable
