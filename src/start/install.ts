@@ -4,7 +4,6 @@ import fs from 'node:fs'
 import path from 'node:path'
 import { parseArgs } from 'node:util'
 import { type Config, cloudTag, effective, settings } from '../config.ts'
-import { progress } from './progress.ts'
 
 const UNITS = '/etc/systemd/system'
 
@@ -41,12 +40,10 @@ export async function install(config: Config, words: string[]): Promise<void> {
   const unit = unitName(config.home)
   fs.writeFileSync(path.join(UNITS, unit), unitText(config.home, path.join(import.meta.dirname, '../../wisp')), { mode: 0o644 })
   execFileSync('systemctl', ['daemon-reload'])
-  const { down } = await import('./down.ts')
+  const [{ down }, { up }] = await Promise.all([import('./down.ts'), import('./up.ts')])
   await down(config, [])
-  execFileSync('systemctl', ['enable', '--now', unit], { stdio: 'inherit' })
-  const { ready } = await import('./up.ts')
-  const say = progress()
-  await ready(config, say).finally(() => say.done())
+  execFileSync('systemctl', ['enable', unit], { stdio: 'inherit' })
+  await up(config, []) // which starts the service
   console.log(
     `${unit} is installed, and the cloud is up. "systemctl status ${unit}" and "journalctl -u ${unit}" show what it does; settings belong in ${config.home}/wisp.conf.`,
   )
@@ -60,6 +57,13 @@ function refuseFleeting(home: string): void {
   throw new Error(
     `The service would not have what is set in this shell's environment: ${names}. Write it into ${home}/wisp.conf, as NAME=value lines, unset it here, and say "wisp install" again`,
   )
+}
+
+/** Whether the cloud of this home is a service of systemd here. */
+export const hasUnit = (home: string): boolean => fs.existsSync('/run/systemd/system') && fs.existsSync(path.join(UNITS, unitName(home)))
+
+export function startUnit(home: string): void {
+  execFileSync('systemctl', ['start', unitName(home)], { stdio: ['ignore', 'ignore', 'inherit'] })
 }
 
 /** Takes the unit of this home away, if there is one. */

@@ -12,6 +12,7 @@ import { readPair } from '../http/tls.ts'
 import { lock } from '../lock.ts'
 import { answers, databaseOf, isOnlyHost, localUrl, MAIN, supervised } from './cloud.ts'
 import { buildDashboard } from './dashboard.ts'
+import { hasUnit, startUnit } from './install.ts'
 import { type Progress, progress } from './progress.ts'
 import { lastLines } from './rotate.ts'
 import { logFolder, programPids, supervise, supervisorPid } from './supervisor.ts'
@@ -48,7 +49,12 @@ export async function up(config: Config, words: string[]): Promise<void> {
   }
   let supervision: Promise<boolean> | undefined
   if (values.foreground) supervision = supervise(supervised(config), stop.signal)
-  else if (!adopted) startSupervisor(config)
+  else if (!adopted && hasUnit(config.home)) {
+    // Where the cloud is a service it runs as that; what was prepared here belongs to this shell's session, and ends with it.
+    await stopEmbedded(config.home)
+    await lone.release()
+    startUnit(config.home)
+  } else if (!adopted) startSupervisor(config)
 
   await Promise.race([ready(config, say), stopped]).catch((error) => {
     if (!supervision) throw error
@@ -116,8 +122,7 @@ function startSupervisor(config: Config): void {
   child.unref()
 }
 
-/** Resolves once the cloud answers; throws the end of the log when it does not within a minute. */
-export async function ready(config: Config, say: Progress): Promise<void> {
+async function ready(config: Config, say: Progress): Promise<void> {
   const program = isOnlyHost(config) ? 'host' : 'controller'
   say.step(`waiting for the ${program}`)
   const until = performance.now() + PATIENCE
