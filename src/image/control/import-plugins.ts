@@ -8,7 +8,8 @@ import { pipeline } from 'node:stream/promises'
 import { promisify } from 'node:util'
 import zlib from 'node:zlib'
 import { badRequest, Fault, tooLarge } from '../../http/fault.ts'
-import { type Declared, formatOf, HEAD, inspect } from './formats.ts'
+import { type Declared, formatOf, HEAD } from './formats.ts'
+import { inspectFile } from './inspection.ts'
 
 const run = promisify(execFile)
 
@@ -122,7 +123,7 @@ export const isConvertible = (declared: Declared, to: string): boolean =>
  * @throws Fault 400 for what is not the format that it is declared to be, or what qemu-img can't read
  */
 export async function convert(from: string, to: string, declared: Declared, format: 'raw' | 'qcow2' | 'vmdk'): Promise<void> {
-  inspect(await headOf(from), declared)
+  await inspectFile(from, declared)
   const source = convertible[declared.disk_format ?? '']!
   try {
     await run('qemu-img', ['convert', '-f', source, '-O', format, from, to], { maxBuffer: 1 << 20 })
@@ -132,5 +133,5 @@ export async function convert(from: string, to: string, declared: Declared, form
       throw badRequest('The image cannot be converted: qemu-img is not installed on the controller (package qemu-utils).')
     throw badRequest(`The image cannot be converted to ${format}: ${String(stderr).split(from).join('the image').trim().slice(0, 300)}`)
   }
-  inspect(await headOf(to), { disk_format: format, container_format: 'bare' })
+  await inspectFile(to, { disk_format: format, container_format: 'bare' })
 }

@@ -4,8 +4,9 @@ import { IncomingMessage } from 'node:http'
 import type { Readable } from 'node:stream'
 import { badRequest, Fault, tooLarge } from '../../http/fault.ts'
 import type { Blocks, ImageStore } from '../store/store.ts'
-import { type Declared, HEAD, inspect, isBare } from './formats.ts'
+import type { Declared } from './formats.ts'
 import { type Hashing, startHashing } from './hashing.ts'
+import { startInspection } from './inspection.ts'
 
 /** Bytes that are written at once: few calls, and little memory for each upload. */
 const BLOCK = 1024 * 1024
@@ -39,7 +40,7 @@ export interface Wanted {
  * @throws Fault 400 for what is no acceptable image or was cut off, 413 for what is too large or finds the store full
  */
 export async function receive(store: ImageStore, key: string, data: Readable, wanted: Wanted): Promise<Bits> {
-  const { limit, expected, declared, algorithm } = wanted
+  const { limit, expected, algorithm } = wanted
   if (expected !== undefined && expected > limit) throw overLimit(limit)
   const hashing = startHashing(['md5', algorithm])
   const seen = { size: 0, virtualSize: null as number | null }
@@ -48,7 +49,7 @@ export async function receive(store: ImageStore, key: string, data: Readable, wa
     const [checksum = '', value = ''] = await hashing.digest()
     return {
       size: seen.size,
-      virtual_size: seen.virtualSize ?? (isBare(declared.container_format) && declared.disk_format !== 'vhdx' ? seen.size : null),
+      virtual_size: seen.virtualSize,
       checksum,
       os_hash_algo: algorithm,
       os_hash_value: value,
@@ -72,19 +73,15 @@ async function* cut(
   let turn = 0
   let block = ring[0]!
   let filled = 0
-  let looked = false
-  const look = () => {
-    seen.virtualSize = inspect(block.bytes.subarray(0, Math.min(filled, HEAD)), declared)
-    looked = true
-  }
+  const inspection = startInspection(declared)
   for await (const chunk of data.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
     seen.size += chunk.length
     if (seen.size > limit) throw overLimit(limit)
+    inspection.see(chunk)
     for (let at = 0; at < chunk.length; ) {
       const copied = chunk.copy(block.bytes, filled, at)
       at += copied
       filled += copied
-      if (!looked && filled >= HEAD) look()
       if (filled < BLOCK) continue
       block.hashed = hashing.update(block.bytes.subarray(0, filled))
       block.hashed.catch(() => {}) // told to whoever awaits it next
@@ -95,10 +92,10 @@ async function* cut(
     }
     if (data instanceof IncomingMessage) release(chunk)
   }
-  if (!looked) look()
   if (expected !== undefined && seen.size !== expected) {
     throw badRequest(`The upload ended after ${seen.size} bytes, but ${expected} bytes were announced. Upload it again.`)
   }
+  seen.virtualSize = inspection.end()
   if (filled === 0) return
   await hashing.update(block.bytes.subarray(0, filled))
   yield block.bytes.subarray(0, filled)
