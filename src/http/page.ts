@@ -57,7 +57,11 @@ export function neutronPage(query: Asked, listing: Listing): Page {
 /** Glance's dialect: `sort=name:asc,created_at:desc`, or sort_key and sort_dir. @throws Fault 400 */
 export function glancePage(query: Asked, listing: Listing): Page {
   const [joined] = texts(query.sort)
-  if (joined === undefined) return novaPage(query, listing)
+  if (joined === undefined) {
+    const [keys, directions] = [texts(query.sort_key).length, texts(query.sort_dir).length]
+    if (directions > 1 && directions !== keys) throw badRequest('Number of sort dirs does not match the number of sort keys')
+    return novaPage(query, listing)
+  }
   if (query.sort_key !== undefined || query.sort_dir !== undefined) throw badRequest('Old and new sorting syntax cannot be combined')
   const sort = joined.split(',').map((part) => {
     const [key = '', direction = 'desc'] = part.trim().split(':')

@@ -85,6 +85,7 @@ describe('images', () => {
       [{ custom: { a: 1 } }, 400, /custom/],
       [{ tags: ['x'.repeat(256)] }, 400, /too long/],
       [{ kernel_id: 'x' }, 400, /kernel_id/],
+      [{ cinder_encryption_key_deletion_policy: 'sometimes' }, 400, /cinder_encryption_key_deletion_policy/],
       [{ owner: 'p2' }, 403, /not permitted to create images owned by 'p2'/],
       [{ visibility: 'public' }, 403, /publicize_image/],
       [Object.fromEntries(Array.from({ length: 129 }, (_, i) => [`p${i}`, 'x'])), 413, /Maximum: 128/],
@@ -183,6 +184,8 @@ describe('images', () => {
     assert.match(await found('limit=-1'), /^400/)
     assert.match(await found('sort_key=name'), /^400 Old and new/)
     assert.equal((await api('GET', '/images?sort_key=color')).status, 400)
+    const uneven = await api('GET', '/images?sort_key=name&sort_key=size&sort_key=id&sort_dir=asc&sort_dir=desc')
+    assert.match(uneven.message, /Number of sort dirs does not match/)
 
     const first = await api('GET', '/images?limit=2&sort_key=disk_format&sort_key=name&sort_dir=asc&sort_dir=desc')
     assert.deepEqual(names(first.body), ['b', 'e'])
@@ -265,7 +268,10 @@ describe('images', () => {
       { id: 'file', description: "Files in the cloud's data directory", default: 'true' },
     ])
     assert.equal((await api('GET', '/info/stores/detail')).status, 403)
-    assert.equal((await api('GET', '/cache')).status, 403)
-    assert.equal((await api('GET', '/cache', { who: admin })).status, 501)
+    const { versions } = (await api('GET', '/../versions')).body as { versions: { id: string; status: string }[] }
+    assert.deepEqual([versions[0]?.id, versions[0]?.status, versions.length], ['v2.18', 'CURRENT', 19])
+    const { properties } = (await api('GET', '/schemas/image')).body as { properties: Record<string, { is_base?: boolean }> }
+    for (const name of ['description', 'cinder_encryption_key_id', 'cinder_encryption_key_deletion_policy'])
+      assert.equal(properties[name]?.is_base, false, name)
   })
 })

@@ -5,7 +5,28 @@ import { usageOf } from '../control/quota.ts'
 import type { Stores } from '../control/stores.ts'
 import type { ImageStore } from '../store/store.ts'
 
-const versions = ['2.15', '2.13', '2.12', '2.11', '2.10', '2.9', '2.8', '2.7', '2.6', '2.5', '2.4', '2.3', '2.2', '2.1', '2.0']
+// 2.18 cleans and prunes caches, 2.17 has locations by themselves, 2.16 tells which hosts cached an image, 2.14 began with caches.
+const versions = [
+  '2.18',
+  '2.17',
+  '2.16',
+  '2.15',
+  '2.14',
+  '2.13',
+  '2.12',
+  '2.11',
+  '2.10',
+  '2.9',
+  '2.8',
+  '2.7',
+  '2.6',
+  '2.5',
+  '2.4',
+  '2.3',
+  '2.2',
+  '2.1',
+  '2.0',
+]
 
 const versionDocument = (origin: string) => ({
   versions: versions.map((version, i) => ({

@@ -32,7 +32,12 @@ export const isSettable = (name: string): name is Settable => Object.hasOwn(sett
 // What Glance's etc/schema-image.json says of properties that are none of its own.
 const uuid = '^([0-9a-fA-F]){8}-([0-9a-fA-F]){4}-([0-9a-fA-F]){4}-([0-9a-fA-F]){4}-([0-9a-fA-F]){12}$'
 export const imageId = t.String({ pattern: uuid })
-export const known = { kernel_id: nullable(imageId), ramdisk_id: nullable(imageId) }
+export const keyPolicies = ['on_image_deletion', 'do_not_delete']
+export const known = {
+  kernel_id: nullable(imageId),
+  ramdisk_id: nullable(imageId),
+  cinder_encryption_key_deletion_policy: t.String({ enum: keyPolicies }),
+}
 
 const ownValue = t.String({ maxLength: 65_535 })
 export const imageBody = t.Object(

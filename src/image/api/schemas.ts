@@ -1,7 +1,7 @@
 // Images and members described as JSON schemas: clients build their forms and checks from these.
 import { row } from '../../http/table.ts'
 import { containerFormats, diskFormats } from '../control/formats.ts'
-import { visibilities } from './properties.ts'
+import { keyPolicies, visibilities } from './properties.ts'
 
 const uuid = '^([0-9a-fA-F]){8}-([0-9a-fA-F]){4}-([0-9a-fA-F]){4}-([0-9a-fA-F]){4}-([0-9a-fA-F]){12}$'
 const text = (description: string, more: object = {}) => ({ type: 'string', description, ...more })
@@ -54,6 +54,35 @@ const image = {
     architecture: text('Operating system architecture.', foreign),
     os_distro: text('Common name of operating system distribution.', foreign),
     os_version: text('Operating system version as specified by the distributor.', foreign),
+    description: text('A human-readable string describing this image.', foreign),
+    cinder_encryption_key_id: text('Identifier of the key with which the volume that this image was made of is encrypted.', foreign),
+    cinder_encryption_key_deletion_policy: text('Whether that key is to be deleted together with the image.', {
+      ...foreign,
+      enum: keyPolicies,
+    }),
+    locations: {
+      type: 'array',
+      description: 'A set of URLs to access the image file kept in external store',
+      items: {
+        type: 'object',
+        properties: {
+          url: { type: 'string', maxLength: 255 },
+          metadata: { type: 'object' },
+          validation_data: {
+            type: 'object',
+            description: 'Values to be used to populate the corresponding image properties.',
+            additionalProperties: false,
+            properties: {
+              checksum: { type: 'string', minLength: 32, maxLength: 32 },
+              os_hash_algo: { type: 'string', maxLength: 64 },
+              os_hash_value: { type: 'string', maxLength: 128 },
+            },
+            required: ['os_hash_algo', 'os_hash_value'],
+          },
+        },
+        required: ['url', 'metadata'],
+      },
+    },
   },
   additionalProperties: { type: 'string' },
   links: [
@@ -84,6 +113,9 @@ const taskStub = {
   expires_at: either('string', 'Datetime when this resource would be subject to removal'),
   created_at: text('Datetime when this resource was created'),
   updated_at: text('Datetime when this resource was updated'),
+  image_id: text('Image associated with the task'),
+  request_id: text('Human-readable informative request-id'),
+  user_id: text('User associated with the task'),
   self: { readOnly: true, type: 'string' },
   schema: { readOnly: true, type: 'string' },
 }
@@ -94,9 +126,6 @@ const task = {
     input: either('object', 'The parameters required by task, JSON blob'),
     result: either('object', 'The result of current task, JSON blob'),
     message: text('Human-readable informative message only included when appropriate (usually on failure)'),
-    image_id: text('Image associated with the task'),
-    request_id: text('Human-readable informative request-id'),
-    user_id: text('User associated with the task'),
   },
 }
 
