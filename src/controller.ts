@@ -97,7 +97,7 @@ export async function startController(config: Config): Promise<Controller> {
     log,
     cloud: await cloudId(db),
     heard: { ...networkWork.heard, ...computeWork.heard },
-    hello: [placementWork.hello, networkWork.hello, computeWork.hello],
+    hello: [imageWork.hello, placementWork.hello, networkWork.hello, computeWork.hello],
   })
   registerImageDownload(app, { db, stores })
   const consoles = registerConsole(app, db, log)

@@ -187,6 +187,7 @@ async function makeCloud(home: string, libvirt: Libvirt): Promise<Cloud> {
     extra_dhcp_opts: [],
   }
   const documents: { [K in Kind]: Map<string, DocumentOf[K]> } = {
+    image: new Map(),
     network: new Map([[networkId, network]]),
     'security-group': new Map([[groupId, group]]),
     'group-members': new Map([[groupId, { v: 1 as const, id: groupId, ips: ['10.9.0.5'] }]]),
@@ -204,6 +205,7 @@ async function makeCloud(home: string, libvirt: Libvirt): Promise<Cloud> {
     wanted: (kind) => documents[kind],
     complete: Promise.resolve(),
     metadataSocket: path.join(home, 'metadata.sock'),
+    report: () => Promise.reject(new Error('no controller')),
     fetch: () => Promise.reject(new Error('no controller')),
   }
   const doors = await networkRealisers(machine)

@@ -73,6 +73,7 @@ function fake(): Fake {
     },
   })
   made.realisers = {
+    image: realiser('image'),
     network: realiser('network'),
     'security-group': realiser('security-group'),
     'group-members': realiser('group-members'),

@@ -2,7 +2,7 @@
 import type { Readable } from 'node:stream'
 import type { Logger } from 'pino'
 import type { Config } from '../config.ts'
-import type { DocumentOf, Kind } from '../wire/documents.ts'
+import type { DocumentOf, Kind, Observation } from '../wire/documents.ts'
 import type { Libvirt } from './libvirt.ts'
 
 export interface Machine {
@@ -23,6 +23,8 @@ export interface Machine {
   complete: Promise<void>
   /** Where this host's metadata service listens; what runs in a network's namespace forwards to it. */
   metadataSocket: string
+  /** Tells control of what changed without a document. Resolves once it is taken. */
+  report(observations: Observation[]): Promise<unknown>
   /** GET from a controller with this host's credentials. */
   fetch(
     path: string,

@@ -4,10 +4,13 @@ import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { pino } from 'pino'
+import { backingFiles } from '../compute/host/disks.ts'
 import { serveMetadata } from '../compute/host/metadata-server.ts'
 import { answer } from '../compute/host/questions.ts'
 import { serverRealiser } from '../compute/host/server.ts'
 import { type Config, cloudTag } from '../config.ts'
+import { imageRealiser } from '../image/host/prefetch.ts'
+import { cachedImages } from '../image/host/remembered.ts'
 import { networkRealisers } from '../network/host/realisers.ts'
 import { controllerSocket } from '../start/files.ts'
 import type { Hello } from '../wire/documents.ts'
@@ -44,14 +47,15 @@ export async function startHost(config: Config): Promise<Host> {
     wanted: (kind) => loop.wanted(kind),
     complete: complete.promise,
     metadataSocket: path.join(config.home, 'run', 'metadata.sock'),
+    report: (observations) => wire.report(observations),
     fetch: (what, signal) => wire.fetch(what, signal),
   }
   const network = await networkRealisers(machine)
   const loop = startLoop({
-    realisers: { ...network.realisers, server: serverRealiser(machine) },
+    realisers: { ...network.realisers, image: imageRealiser(machine, () => backingFiles(machine)), server: serverRealiser(machine) },
     report: (observations) => wire.report(observations),
     log,
-    parallel: { server: Math.max(2, Math.min(os.availableParallelism(), 8)) },
+    parallel: { image: 2, server: Math.max(2, Math.min(os.availableParallelism(), 8)) },
   })
   const wire = dial({
     controllers,
@@ -67,6 +71,7 @@ export async function startHost(config: Config): Promise<Host> {
       tunnel_ip: tunnelIp,
       physical_networks: Object.keys(config.physicalNetworks),
       ...(await capabilities(machine)),
+      images: await cachedImages(machine),
     }),
     snapshot: (cloud) => {
       // A controller of another cloud must never make us remove what belongs to ours.

@@ -1,5 +1,5 @@
 // A simulated host for tests of scale and speed: it keeps the same contract as the real one, in memory. A thousand fit in one process.
-import type { DocumentOf, Hello, Kind } from '../wire/documents.ts'
+import type { DocumentOf, Hello, ImageObservation, Kind } from '../wire/documents.ts'
 import { kinds } from '../wire/documents.ts'
 import type { Outcome, Realiser } from './realise.ts'
 
@@ -39,6 +39,7 @@ export function simulatedMachine(name: string, { bootMs = 0, vcpus = 64, memoryM
     },
   })
 
+  const images = real.get('image') as Map<string, ImageObservation>
   const servers = real.get('server') as Map<string, SimulatedServer>
   const server: Realiser<'server'> = {
     ...plain('server'),
@@ -58,6 +59,14 @@ export function simulatedMachine(name: string, { bootMs = 0, vcpus = 64, memoryM
   return {
     real,
     realisers: {
+      image: {
+        ...plain('image'),
+        async ensure({ id, size }) {
+          images.set(id, images.get(id) ?? { size, hits: 0, cached_at: new Date().toISOString(), used_at: null })
+          return { state: 'ready', image: images.get(id)! }
+        },
+        existing: async () => [],
+      },
       network: plain('network'),
       'security-group': plain('security-group'),
       'group-members': plain('group-members'),
@@ -91,6 +100,7 @@ export function simulatedMachine(name: string, { bootMs = 0, vcpus = 64, memoryM
       },
       traits: [],
       host_ip: '127.0.0.1',
+      images: Object.fromEntries(images),
     }),
   }
 }

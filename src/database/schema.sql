@@ -617,13 +617,12 @@ create table image.leftover (
   store      text not null default 'file'
 );
 
--- What administrators want on every host before a server asks for it, or have cached there.
-create table image.cached (
-  image_id   text primary key references image.image on delete cascade,
-  queued_at  timestamptz not null default now(),
-  cached_at  timestamptz,
-  hits       int not null default 0,
-  read_at    timestamptz
+-- What administrators want in the caches of hosts before a server asks for it; hosts have a document 'image' for each.
+create table image.prefetch (
+  image_id  text not null references image.image on delete cascade,
+  host_id   text references wire.host on delete cascade, -- null = every host, also one that joins later
+  queued_at timestamptz not null default now(),
+  unique nulls not distinct (image_id, host_id)
 );
 
 -- Data in the staging area: what a client has put there, or an import has fetched, until it lies in a store. Each has a due key

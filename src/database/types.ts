@@ -519,14 +519,6 @@ export interface IdentityUser {
   tokens_valid_from: Generated<Date>;
 }
 
-export interface ImageCached {
-  cached_at: Date | null;
-  hits: Generated<number>;
-  image_id: string;
-  queued_at: Generated<Date>;
-  read_at: Date | null;
-}
-
 export interface ImageData {
   created_at: Generated<Date>;
   id: string;
@@ -623,6 +615,12 @@ export interface ImageMetadefTag {
   name: string;
   namespace_id: string;
   updated_at: Generated<Date>;
+}
+
+export interface ImagePrefetch {
+  host_id: string | null;
+  image_id: string;
+  queued_at: Generated<Date>;
 }
 
 export interface ImageStaged {
@@ -968,7 +966,6 @@ export interface DB {
   "identity.trust": IdentityTrust;
   "identity.usage": IdentityUsage;
   "identity.user": IdentityUser;
-  "image.cached": ImageCached;
   "image.data": ImageData;
   "image.image": ImageImage;
   "image.leftover": ImageLeftover;
@@ -979,6 +976,7 @@ export interface DB {
   "image.metadef_property": ImageMetadefProperty;
   "image.metadef_resource_type": ImageMetadefResourceType;
   "image.metadef_tag": ImageMetadefTag;
+  "image.prefetch": ImagePrefetch;
   "image.staged": ImageStaged;
   "image.task": ImageTask;
   "network.allocation_pool": NetworkAllocationPool;

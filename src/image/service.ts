@@ -3,6 +3,7 @@ import type { Database } from '../database/connect.ts'
 import { envelopes } from '../http/envelope.ts'
 import type { Service } from '../http/table.ts'
 import type { SealingKeys } from '../identity/control/sealed.ts'
+import { cache } from './api/cache.ts'
 import { imageData } from './api/image-data.ts'
 import { imageUpdate } from './api/image-update.ts'
 import { images } from './api/images.ts'
@@ -16,7 +17,6 @@ import { metadefProperties } from './api/metadef-properties.ts'
 import { metadefResourceTypes } from './api/metadef-resource-types.ts'
 import { metadefSchemas } from './api/metadef-schemas.ts'
 import { metadefTags } from './api/metadef-tags.ts'
-import { missing } from './api/not-built.ts'
 import { policies, scopes } from './api/policies.ts'
 import { schemas } from './api/schemas.ts'
 import { imageStores } from './api/stores.ts'
@@ -53,6 +53,6 @@ export const image = ({ config, key, stores }: Wants): Service => ({
     ...members,
     ...schemas,
     ...metadefs,
-    ...missing,
+    ...cache,
   ],
 })

@@ -73,10 +73,11 @@ export function registerWire(app: FastifyInstance, { db, log, cloud, heard, hell
         if (known?.machine_id && known.machine_id !== said.machine_id)
           throw conflict(`Host '${host.name}' is another machine (${known.machine_id}). Let this machine join under a name of its own.`)
         for (const room of hello) await room(tx, host, said)
+        const { images: _, ...kept } = said // the image room has taken them
         // The host's row is locked after the rooms' rows, as everywhere.
         await tx
           .updateTable('wire.host')
-          .set({ machine_id: said.machine_id, boot_id: said.boot_id, hello: json(said as never), seen_at: sql<Date>`now()` })
+          .set({ machine_id: said.machine_id, boot_id: said.boot_id, hello: json(kept as never), seen_at: sql<Date>`now()` })
           .where('id', '=', host.id)
           .execute()
       })

@@ -2,7 +2,7 @@
 // a host that holds the newest ones needs nothing else to go on, also when every controller is away.
 
 /** In the order in which a host makes them true; it takes them away in the reverse order. */
-export const kinds = ['network', 'security-group', 'group-members', 'port', 'server'] as const
+export const kinds = ['image', 'network', 'security-group', 'group-members', 'port', 'server'] as const
 export type Kind = (typeof kinds)[number]
 
 export interface Address {
@@ -79,6 +79,16 @@ export interface PortDocument {
   extra_dhcp_opts: { opt_name: string; opt_value: string | null; ip_version: number }[]
 }
 
+/** An image that shall be in the host's cache before a server asks for it. */
+export interface ImageDocument {
+  v: 1
+  id: string
+  disk_format: string
+  size: number
+  /** Of the bits: the name in the host's cache, and the check after download. */
+  hash: string
+}
+
 export interface ServerDocument {
   v: 1
   id: string
@@ -128,6 +138,7 @@ export interface ServerDocument {
 }
 
 export interface DocumentOf {
+  image: ImageDocument
   network: NetworkDocument
   'security-group': SecurityGroupDocument
   'group-members': GroupMembersDocument
@@ -170,6 +181,18 @@ export interface Observation {
   /** For people, when failed: cause and remedy. `final` = trying again here is useless. */
   error?: { message: string; final: boolean; tries: number }
   server?: ServerObservation
+  image?: ImageObservation
+}
+
+/** An image in a host's cache, also one that came with a server: then no document names it, and its generation is 0. */
+export interface ImageObservation {
+  /** Bytes of the file on the host, which may have been converted. */
+  size: number
+  /** How many disks were made of it. */
+  hits: number
+  /** ISO times. */
+  cached_at: string
+  used_at: string | null
 }
 
 export interface ServerObservation {
@@ -208,4 +231,6 @@ export interface Hello {
   }
   traits: string[]
   host_ip: string
+  /** All that its cache of images holds, by the image's id. */
+  images?: Record<string, ImageObservation>
 }

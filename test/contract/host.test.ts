@@ -15,7 +15,14 @@ import { startLoop } from '../../src/agent/loop.ts'
 import { simulatedMachine } from '../../src/agent/simulated.ts'
 import { type TestDatabase, testDatabase } from '../../src/database/testing.ts'
 import { registerWire } from '../../src/wire/control.ts'
-import type { NetworkDocument, PortDocument, SecurityGroupDocument, ServerDocument, ServerObservation } from '../../src/wire/documents.ts'
+import type {
+  ImageObservation,
+  NetworkDocument,
+  PortDocument,
+  SecurityGroupDocument,
+  ServerDocument,
+  ServerObservation,
+} from '../../src/wire/documents.ts'
 import { dial } from '../../src/wire/host.ts'
 import { type Intent, intend, withdraw } from '../../src/wire/intend.ts'
 import { join, makeJoinToken } from '../../src/wire/join.ts'
@@ -38,7 +45,7 @@ interface Subject {
 interface Control {
   test: TestDatabase
   url: (ip: string) => string
-  image: { file: string; hash: string; size: number }
+  image: { id: string; file: string; hash: string; size: number }
 }
 
 for (const kind of ['simulated', 'real'] as const) {
@@ -71,9 +78,12 @@ for (const kind of ['simulated', 'real'] as const) {
     const say = (...intents: Intent[]) => control.test.db.write((tx) => intend(tx, subject.hostId, intents))
     const observed = async (id: string) =>
       (await control.test.db.read.selectFrom('wire.observed').select(['generation', 'state']).where('id', '=', id).executeTakeFirst()) as
-        | { generation: number; state: { state: string; error?: { message: string; final: boolean }; server?: ServerObservation } }
+        | {
+            generation: number
+            state: { state: string; error?: { message: string; final: boolean }; server?: ServerObservation; image?: ImageObservation }
+          }
         | undefined
-    const until = async (what: (seen: Awaited<ReturnType<typeof observed>>) => boolean, id = serverId) => {
+    const until = async (what: (seen: Awaited<ReturnType<typeof observed>>) => boolean, id: string = serverId) => {
       let seen: Awaited<ReturnType<typeof observed>>
       for (let i = 0; i < 1600; i++) {
         seen = await observed(id)
@@ -84,6 +94,25 @@ for (const kind of ['simulated', 'real'] as const) {
     }
     const reached = (power: ServerObservation['power']) =>
       until((seen) => seen?.generation === generation && seen.state.state === 'ready' && seen.state.server?.power === power)
+
+    const wantImage = (id: string, generation: number): Intent => {
+      const { hash, size } = control.image
+      return { kind: 'image', id, generation, body: { v: 1, id, disk_format: 'qcow2', size, hash } }
+    }
+    const letGo = (id: string) => control.test.db.write((tx) => withdraw(tx, subject.hostId, [{ kind: 'image', id }]))
+
+    it('fetches an image before any server asks for it, says what it has, and lets go of it', async () => {
+      const imageId = randomUUID()
+      await say(wantImage(imageId, 1))
+      const seen = await until((seen) => seen?.state.state === 'ready', imageId)
+      assert.deepEqual([seen?.generation, seen?.state.image?.hits, seen?.state.image?.size], [1, 0, control.image.size])
+      await letGo(imageId)
+      await until((seen) => seen === undefined, imageId)
+      await say(wantImage(imageId, 3))
+      await until((seen) => seen?.generation === 3 && seen.state.state === 'ready', imageId)
+      await letGo(imageId)
+      await until((seen) => seen === undefined, imageId)
+    })
 
     it('makes a network, a group, a port and a running server', async () => {
       await say(
@@ -103,6 +132,15 @@ for (const kind of ['simulated', 'real'] as const) {
       await reached('paused')
       await say(want())
       await reached('running')
+    })
+
+    it('lets go of an image that a disk stands on without harm to the server', async () => {
+      const imageId = control.image.id
+      await say(wantImage(imageId, 1))
+      await until((seen) => seen?.generation === 1 && seen.state.state === 'ready', imageId)
+      await letGo(imageId)
+      await until((seen) => seen === undefined, imageId)
+      // The hard reboot that follows opens the disk anew.
     })
 
     it('reboots hard, once, and not again when its agent starts anew', async () => {
@@ -156,7 +194,7 @@ async function startControl(folder: string, withImage: boolean, ends: (() => Pro
     await test.drop()
   })
   const bits = withImage ? fs.readFileSync(file) : Buffer.from('no bits')
-  const image = { file, hash: createHash('sha512').update(bits).digest('hex'), size: bits.length }
+  const image = { id: randomUUID(), file, hash: createHash('sha512').update(bits).digest('hex'), size: bits.length }
   return { test, url: (ip) => `http://${ip}:${(app.server.address() as AddressInfo).port}`, image }
 }
 
@@ -251,7 +289,7 @@ function serverDocument(id: string, portId: string, networkId: string, image: Co
     ephemeral_gb: 0,
     swap_mb: 0,
     extra_specs: {},
-    image: { id: randomUUID(), name: 'guest', disk_format: 'qcow2', size: image.size, hash: image.hash, properties: {} },
+    image: { id: image.id, name: 'guest', disk_format: 'qcow2', size: image.size, hash: image.hash, properties: {} },
     nics: [{ port_id: portId, network_id: networkId, mac: 'fa:16:3e:00:00:01', mtu: 1450, tag: null }],
     config_drive: true,
     metadata: {

@@ -6,7 +6,8 @@ import { ensureFolder, partPath, publishPart, removeInside, writeFileAtomic } fr
 import type { Machine } from '../../agent/machine.ts'
 import { Final } from '../../agent/realise.ts'
 import { run } from '../../agent/shell.ts'
-import { cachedImage, tidyCache } from '../../image/host/cache.ts'
+import { imageForDisk, removeUnused, tidyCache } from '../../image/host/cache.ts'
+import { letGoOf } from '../../image/host/remembered.ts'
 import type { ServerDocument } from '../../wire/documents.ts'
 import { configDriveFiles } from './metadata.ts'
 
@@ -94,7 +95,7 @@ export async function ensureDisks(
   await ensureFolder(folder)
   const root = path.join(folder, 'disk')
   if (!fs.existsSync(root)) {
-    const image = await step('image', () => cachedImage(machine, server.image))
+    const image = await step('image', () => imageForDisk(machine, server.image))
     await step('disk', async () => {
       const bytes = server.root_gb > 0 ? server.root_gb * GiB : image.virtualBytes
       if (bytes < image.virtualBytes)
@@ -102,7 +103,7 @@ export async function ensureDisks(
           `Image ${server.image.name} needs a disk of ${Math.ceil(image.virtualBytes / GiB)} GB, but the flavor gives ${server.root_gb} GB. Choose a larger flavor.`,
         )
       await create(root, ['qemu-img', 'create', '-q', '-f', 'qcow2', '-b', image.path, '-F', image.format, partPath(root), String(bytes)])
-    })
+    }).finally(image.made)
     await tidyImages(machine)
   }
   const disks: Disk[] = [{ path: root, target: 'vda', format: 'qcow2', serial: 'root' }]
@@ -157,4 +158,9 @@ async function makeConfigDrive(file: string, files: Record<string, string | Buff
 
 export async function removeFiles(machine: Machine, id: string): Promise<void> {
   if (fs.existsSync(folderOf(machine, id))) await removeInside(serversFolder(machine), folderOf(machine, id))
+  // Its image may have waited for this, the last disk that stood on it. The disk is gone, whatever comes of that.
+  if (letGoOf(machine).length > 0)
+    await backingFiles(machine)
+      .then((used) => removeUnused(machine, used))
+      .catch((error) => machine.log.warn({ err: error }, 'image: what was let go of could not be removed'))
 }

@@ -6,6 +6,7 @@ import { conflict, forbidden } from '../../http/fault.ts'
 import { glanceLinks, glancePage, listPage } from '../../http/page.ts'
 import { type Call, row } from '../../http/table.ts'
 import { hintChanged } from '../../work/hint.ts'
+import { forgetCopies } from '../control/cache.ts'
 import { forgetImports, methods } from '../control/import-task.ts'
 import { deleteImage, locationsOf, refuseInUse } from '../control/locations.ts'
 import { withinQuota } from '../control/quota.ts'
@@ -133,6 +134,7 @@ export const images = (stores: Stores) => [
       await refuseInUse(tx, stores, image, locationsOf(image))
       await deleteImage(tx, image)
       await forgetImports(tx, image.id)
+      await forgetCopies(tx, image.id)
       hintChanged(tx, 'image', image.id, image.owner)
     },
   }),

@@ -1,6 +1,6 @@
 // A host's cache of images: one file per content, named by its sha512, which disks of servers use as their backing file. A download goes
 // to `.part` and is renamed when its hash is right, so a file under its final name is always whole. What no disk uses any more goes
-// after a while, sooner where the disk is nearly full.
+// after a while, sooner where the disk is nearly full; what control wants here stays (prefetch.ts).
 import { createHash } from 'node:crypto'
 import fs from 'node:fs'
 import path from 'node:path'
@@ -10,7 +10,11 @@ import { diskSpace, ensureFolder, partPath, publishPart, removeInside } from '..
 import type { Machine } from '../../agent/machine.ts'
 import { Final } from '../../agent/realise.ts'
 import { run } from '../../agent/shell.ts'
-import type { ServerDocument } from '../../wire/documents.ts'
+import type { ImageDocument } from '../../wire/documents.ts'
+import { cacheFolder, countUse, forgetFile, letGoOf, rememberImage } from './remembered.ts'
+
+/** What is to be known of an image to have it here. */
+export type Wanted = Omit<ImageDocument, 'v'>
 
 export interface CachedImage {
   path: string
@@ -22,13 +26,13 @@ export interface CachedImage {
 const direct = ['raw', 'qcow2']
 const converted: Record<string, string> = { vmdk: 'vmdk', vdi: 'vdi', vhd: 'vpc', vhdx: 'vhdx' }
 const underway = new Map<string, { file: string; image: Promise<CachedImage> }>()
+/** Files of which disks are being made, and how many. */
+const held = new Map<string, number>()
 
 /** How long an image stays that no disk uses, in milliseconds; as Nova's remove_unused_original_minimum_age_seconds, and when room is scarce. */
 const unusedFor = { usually: 24 * 3600_000, scarce: 3600_000 }
 /** Room is scarce when less than this part of the disk is free. */
 const scarce = 0.1
-
-const folderOf = ({ config }: Machine) => path.join(config.home, 'images-cache')
 
 /**
  * Removes what an agent left half-fetched that is no more, and images that nothing has used for a while. Only at a time when all disks
@@ -36,9 +40,12 @@ const folderOf = ({ config }: Machine) => path.join(config.home, 'images-cache')
  * @param used the files that disks stand on; only their names count, for a folder may have several paths
  */
 export async function tidyCache(machine: Machine, used: Set<string>, now = Date.now()): Promise<void> {
-  const folder = folderOf(machine)
+  const folder = cacheFolder(machine)
   if (!fs.existsSync(folder)) return
-  const needed = new Set([...used].map((file) => path.basename(file)))
+  await removeUnused(machine, used)
+  const needed = new Set(
+    [...used, ...[...machine.wanted('image').values()].map((image) => fileOf(machine, image))].map((file) => path.basename(file)),
+  )
   const fetching = new Set([...underway.values()].map(({ file }) => file))
   const { totalBytes, freeBytes } = await diskSpace(folder)
   const age = freeBytes < totalBytes * scarce ? unusedFor.scarce : unusedFor.usually
@@ -49,6 +56,7 @@ export async function tidyCache(machine: Machine, used: Set<string>, now = Date.
     const found = await fs.promises.stat(file).catch(() => undefined)
     if (!found || (whole === file && now - found.mtimeMs < age)) continue
     await removeInside(folder, file)
+    await forgetFile(machine, name)
     machine.log.info(
       { file: name, size: found.size },
       whole === file ? 'image: unused, removed from the cache' : 'image: half-fetched, removed',
@@ -56,37 +64,71 @@ export async function tidyCache(machine: Machine, used: Set<string>, now = Date.
   }
 }
 
-/** Brings the image here unless it is here. Servers that want the same one wait for the same download. */
-export function cachedImage(machine: Machine, image: ServerDocument['image']): Promise<CachedImage> {
-  // The same bits are another thing when they are said to be of another format.
-  const key = `${image.hash} ${image.disk_format}`
-  const known = underway.get(key)
-  if (known) return known.image
-  const format = image.disk_format === 'raw' ? 'raw' : 'qcow2'
-  const file = path.join(folderOf(machine), `${image.hash}.${converted[image.disk_format] ? `${image.disk_format}.` : ''}${format}`)
-  const fetching = bring(machine, image, file, format).finally(() => underway.delete(key))
-  underway.set(key, { file, image: fetching })
-  return fetching
+/** Removes what was let go of, where no disk stands on it (any more). @param used as `tidyCache` has it */
+export async function removeUnused(machine: Machine, used: Set<string>): Promise<void> {
+  const needed = new Set([...used].map((file) => path.basename(file)))
+  for (const name of letGoOf(machine)) {
+    const file = path.join(cacheFolder(machine), name)
+    if (needed.has(name) || held.has(file) || [...underway.values()].some((one) => one.file === file)) continue
+    await removeInside(cacheFolder(machine), file)
+    await forgetFile(machine, name)
+    machine.log.info({ file: name }, 'image: let go of, removed from the cache')
+  }
 }
 
-async function bring(machine: Machine, image: ServerDocument['image'], file: string, format: CachedImage['format']): Promise<CachedImage> {
+/** The image, of which a disk is about to be made; `made` says that it stands. */
+export async function imageForDisk(machine: Machine, image: Wanted): Promise<CachedImage & { made(): void }> {
+  const cached = await cachedImage(machine, image)
+  held.set(cached.path, (held.get(cached.path) ?? 0) + 1)
+  countUse(machine, path.basename(cached.path), image.id)
+  return {
+    ...cached,
+    made() {
+      const left = held.get(cached.path)! - 1
+      if (left > 0) held.set(cached.path, left)
+      else held.delete(cached.path)
+    },
+  }
+}
+
+const formatOf = ({ disk_format }: Wanted) => (disk_format === 'raw' ? 'raw' : 'qcow2')
+const fileOf = (machine: Machine, image: Wanted) =>
+  path.join(cacheFolder(machine), `${image.hash}.${converted[image.disk_format] ? `${image.disk_format}.` : ''}${formatOf(image)}`)
+
+/** Brings the image here unless it is here. Servers that want the same one wait for the same download. */
+export async function cachedImage(machine: Machine, image: Wanted): Promise<CachedImage> {
+  // The same bits are another thing when they are said to be of another format.
+  const key = `${image.hash} ${image.disk_format}`
+  const file = fileOf(machine, image)
+  if (!underway.has(key)) {
+    const fetching = bring(machine, image, file, formatOf(image)).finally(() => underway.delete(key))
+    underway.set(key, { file, image: fetching })
+  }
+  const cached = await underway.get(key)!.image
+  // Several images may have these bits.
+  await rememberImage(machine, path.basename(file), image.id)
+  return cached
+}
+
+async function bring(machine: Machine, image: Wanted, file: string, format: CachedImage['format']): Promise<CachedImage> {
   if (!/^[0-9a-f]{32,128}$/.test(image.hash)) throw new Final(`Image ${image.id} has no checksum, so its bits cannot be trusted.`)
   if (!direct.includes(image.disk_format) && !Object.hasOwn(converted, image.disk_format))
     throw new Final(
       `A server cannot boot from an image of disk format '${image.disk_format}'. Convert it to qcow2 or raw and upload it again.`,
     )
-  await ensureFolder(folderOf(machine))
+  await ensureFolder(cacheFolder(machine))
   if (!fs.existsSync(file)) {
     await download(machine, image, file)
     machine.log.info({ image: image.id, size: image.size }, 'image: now in the cache')
   }
+  await rememberImage(machine, path.basename(file), image.id)
   // When it was last asked for; the cache is tidied by that.
   const now = new Date()
   await fs.promises.utimes(file, now, now)
   return { path: file, format, virtualBytes: await virtualSize(file, format) }
 }
 
-async function download(machine: Machine, image: ServerDocument['image'], file: string): Promise<void> {
+async function download(machine: Machine, image: Wanted, file: string): Promise<void> {
   const part = partPath(file)
   const { status, body } = await machine.fetch(`/wire/v1/images/${encodeURIComponent(image.id)}/data`)
   if (status !== 200) {

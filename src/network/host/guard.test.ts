@@ -127,6 +127,7 @@ if (process.env.WISP_TEST_INSIDE === undefined)
 else
   describe('the guard', () => {
     const documents: { [K in Kind]: Map<string, DocumentOf[K]> } = {
+      image: new Map(),
       network: new Map(),
       'security-group': new Map(),
       'group-members': new Map(),
