@@ -87,6 +87,34 @@ describe('several stores', () => {
   })
 })
 
+it('of several stores the one with the largest weight is read, and the next where it cannot be', async (context) => {
+  const { api, create, db, files, home, put } = await cloud(context)
+  const id = await create()
+  await put(id, Buffer.from('fast'))
+  const { locations } = await db.read.selectFrom('image.image').select('locations').where('id', '=', id).executeTakeFirstOrThrow()
+  fs.mkdirSync(path.join(home, 'slow'))
+  // What no real copy is: other bits, to tell where they came from.
+  fs.writeFileSync(path.join(home, 'slow', 'copy.data'), 'slow')
+  const both = [{ store: 'slow', data: 'copy', metadata: {} }, ...(locations as object[])]
+  await db.read
+    .updateTable('image.image')
+    .set({ locations: JSON.stringify(both) })
+    .where('id', '=', id)
+    .execute()
+  const read = async () => (await api('GET', `/images/${id}/file`)).text
+  assert.equal(await read(), 'fast')
+  fs.rmSync(path.join(home, 'fast', files('fast')[0]!))
+  assert.equal(await read(), 'slow', 'the bits are missing')
+  fs.rmSync(path.join(home, 'fast'), { recursive: true })
+  fs.writeFileSync(path.join(home, 'fast'), 'in the way')
+  assert.equal(await read(), 'slow', 'the store does not work')
+  fs.rmSync(path.join(home, 'slow'), { recursive: true })
+  const { status, message } = await api('GET', `/images/${id}/file`)
+  assert.deepEqual([status, message], [503, 'The image store fast does not work (ENOTDIR). Try again later.'])
+  const refused = await put(await create(), Buffer.from('more'))
+  assert.deepEqual([refused.status, refused.message], [503, 'The image store fast does not work (EEXIST). Try again later.'])
+})
+
 describe('identical data', () => {
   it('is kept once, until the last image that has it goes', async (context) => {
     const { api, create, db, files, put, sweep } = await cloud(context)

@@ -52,7 +52,13 @@ async function firstOf(stores: Stores, image: Stored, range: Range | undefined):
       const stream = await store.read(keyOf(location), range)
       if (stream) return stream
     } catch (error) {
-      failure = error
+      // What the system says of a file names folders that are nobody's business.
+      failure =
+        error instanceof Fault
+          ? error
+          : new Fault(503, `The image store ${store.id} does not work (${(error as NodeJS.ErrnoException).code}). Try again later.`, {
+              cause: error,
+            })
     }
   }
   if (failure) throw failure

@@ -55,7 +55,7 @@ export async function receive(store: ImageStore, key: string, data: Readable, wa
       os_hash_value: value,
     }
   } catch (error) {
-    throw asFault(error)
+    throw asFault(error, store)
   } finally {
     hashing.drop()
   }
@@ -126,9 +126,9 @@ async function* ahead(source: Blocks): Blocks {
 const overLimit = (limit: number) =>
   tooLarge(`The image is larger than ${limit} bytes, the largest that this cloud takes (WISP_MAX_IMAGE_GB).`)
 
-function asFault(error: unknown): unknown {
+function asFault(error: unknown, store: ImageStore): unknown {
   if (error instanceof Fault) return error
-  const { code } = error as NodeJS.ErrnoException
+  const { code, path } = error as NodeJS.ErrnoException
   if (code === 'ENOSPC' || code === 'EDQUOT') {
     return tooLarge(
       'Image storage media is full: there is no room left on the disk of the image store. Delete images or make room, then upload it again.',
@@ -140,5 +140,6 @@ function asFault(error: unknown): unknown {
   if (code === 'ECONNRESET' || code === 'ERR_STREAM_PREMATURE_CLOSE') {
     return badRequest('The upload was cut off. Upload it again.', { cause: error })
   }
+  if (path !== undefined) return new Fault(503, `The image store ${store.id} does not work (${code}). Try again later.`, { cause: error })
   return error
 }
