@@ -281,7 +281,7 @@ create table identity.credential (
 create index credential_user on identity.credential (user_id);
 create index credential_key_used on identity.credential (key_id);
 
--- Some of a user's roles in one project, for a program to use; worth nothing while the user lacks one of them.
+-- Some of a user's roles in one project, for a program to use; those of them that the user still has.
 create table identity.application_credential (
   id           text primary key,
   user_id      text not null references identity."user" on delete cascade,

@@ -94,7 +94,7 @@ export function identity({ db, key, config }: IdentityDeps): Service[] {
     ...accessRules,
     ...trusts,
     ...credentials(key),
-    ...ec2({ sessions, sealingKey: key, lifetime, view }),
+    ...ec2({ sessions, sealingKey: key, lifetime, compliance, view }),
     ...policyDocuments,
     ...endpointPolicies,
     ...revocationEvents,

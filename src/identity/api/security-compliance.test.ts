@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import type { SecurityCompliance } from '../../security-compliance.ts'
+import { currentHashes } from '../control/passwords.ts'
 import { type Json, password, passwords, type TestCloud, testCloud } from '../testing.ts'
 
 const day = 86_400_000
@@ -195,6 +196,42 @@ demanding(
       assert.equal((await change(id, { options: { ignore_user_inactivity: true } })).enabled, true)
       assert.equal((await signIn(name, 'first1')).status, 201)
     })
+
+    test('who counts as disabled gets in by no application credential, and nobody gets in by their trust', async () => {
+      const sleepy = await user({ ignore_change_password_upon_first_use: true })
+      const trustee = await user({ ignore_change_password_upon_first_use: true })
+      const { demoProjectId: project, db, send } = cloud()
+      await db.read
+        .insertInto('identity.assignment')
+        .columns(['actor_type', 'actor_id', 'target_type', 'target_id', 'role_id'])
+        .expression((eb) =>
+          eb
+            .selectFrom('identity.role')
+            .select([eb.val('user').as('a'), eb.val(sleepy.id).as('b'), eb.val('project').as('c'), eb.val(project!).as('d'), 'id'])
+            .where('name', '=', 'member'),
+        )
+        .execute()
+      const token = await cloud().signIn(sleepy.name, 'first1', { project: { id: project } })
+      const lent = { trustor_user_id: sleepy.id, trustee_user_id: trustee.id, project_id: project, impersonation: true }
+      const trust = await send('POST', '/OS-TRUST/trusts', token, { trust: { ...lent, roles: [{ name: 'member' }] } })
+      assert.equal(trust.status, 201, JSON.stringify(trust.body))
+      const made = await send('POST', `/users/${sleepy.id}/application_credentials`, token, { application_credential: { name: 'program' } })
+      assert.equal(made.status, 201, JSON.stringify(made.body))
+      const { id, secret } = made.body.application_credential!
+      const program = { methods: ['application_credential'], application_credential: { id, secret } }
+      const byTrust = password(trustee.name, 'first1', { 'OS-TRUST:trust': { id: trust.body.trust!.id } })
+      const both = async () => [
+        (await send('POST', '/auth/tokens', undefined, { auth: { identity: program } })).status,
+        (await send('POST', '/auth/tokens', undefined, byTrust)).status,
+      ]
+      assert.deepEqual(await both(), [201, 201])
+      await db.read
+        .updateTable('identity.user')
+        .set({ last_active_at: new Date(Date.now() - 3 * day) })
+        .where('id', '=', sleepy.id)
+        .execute()
+      assert.deepEqual(await both(), [401, 401])
+    })
   },
 )
 
@@ -214,7 +251,7 @@ demanding({}, ({ cloud, user, choose, signIn }) => {
     assert.equal((await signIn(name, 'wrong')).status, 401)
     assert.equal((await signIn(name, 'grüße')).status, 201)
     const kept = await cloud().db.read.selectFrom('identity.password').select('hash').where('user_id', '=', id).executeTakeFirstOrThrow()
-    assert.match(kept.hash, /^\$argon2id\$v=19\$m=7168,t=5,p=1\$/)
+    assert.ok(kept.hash.startsWith(currentHashes))
     assert.equal((await signIn(name, 'grüße')).status, 201)
   })
 

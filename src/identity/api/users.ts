@@ -11,6 +11,7 @@ import { forgetActors } from '../control/projects.ts'
 import { isEnabled, provePassword, type UserOptions } from '../control/prove-password.ts'
 import { projectsOf } from '../control/reach.ts'
 import { checkAge, checkPassword, hashGiven, refuseReuse, setPassword, voidTokens } from '../control/users.ts'
+import { federated, linked, linksOf, linkUser } from './federation/linked-users.ts'
 import { enabled, extraOf, id, name, nullable, optionsOf, partial, sameDomain, sameId, taken, text, wrapped } from './fields.ts'
 import { findDomain, findUser, found, lock, peekUser, type UserRow } from './find.ts'
 import { groupView } from './groups.ts'
@@ -44,6 +45,7 @@ const properties = {
   default_project_id: text,
   password: text,
   options: userOptions,
+  federated: t.Optional(federated),
 }
 const known = Object.keys(properties)
 
@@ -104,7 +106,7 @@ export function expiring(query: RawQuery): RawBuilder<boolean> {
 
 const showUser = async (call: Pick<Call, 'tx' | 'url'>, id: string, compliance: SecurityCompliance) => {
   const user = await shownUsers(call.tx).where('u.id', '=', id).executeTakeFirst()
-  return { user: userView(call, found(user, 'user', id), compliance) }
+  return { user: { ...userView(call, found(user, 'user', id), compliance), ...(await linksOf(call.tx, id)) } }
 }
 
 /** Where policy looks at the user that the path names. */
@@ -133,6 +135,7 @@ export const users = (compliance: SecurityCompliance): AnyRow[] => [
         .$if(who.domain !== null, (q) => q.where('u.domain_id', '=', who.domain!.id))
         .where(matching(query, { name: 'text', domain_id: 'text', enabled: 'boolean' }, 'u'))
         .where(expiring(query))
+        .where(linked(query))
         .orderBy('u.id')
         .limit(limitOf(query))
         .execute()
@@ -174,6 +177,7 @@ export const users = (compliance: SecurityCompliance): AnyRow[] => [
           .execute()
           .catch(duplicate(name))
         await setPassword(tx, id, hash, { compliance, options: (options ?? {}) as UserOptions, selfService: false })
+        await linkUser(tx, id, body.user.federated)
         await identityChanged(tx)
         return await showUser({ ...call, tx }, id, compliance)
       })
@@ -221,6 +225,7 @@ export const users = (compliance: SecurityCompliance): AnyRow[] => [
           await setPassword(tx, old.id, hash, { compliance, options: holds, selfService: false })
         }
         if (hash !== undefined || (old.enabled && !enabled)) await voidTokens(tx, [old.id])
+        await linkUser(tx, old.id, body.user.federated)
         await identityChanged(tx)
         return await showUser({ ...call, tx }, old.id, compliance)
       })

@@ -1,12 +1,14 @@
 // Signing in with EC2 keys: a service sends what its client has signed, and gets the token that the client would have got.
 import type { Database } from '../../database/connect.ts'
 import { notFound, unauthorized } from '../../http/fault.ts'
+import type { SecurityCompliance } from '../../security-compliance.ts'
 import { blobOf, credentialsWithKeys, idOfAccess, parseBlob } from './credentials.ts'
 import { readLent } from './delegations.ts'
 import { readFacts } from './facts.ts'
+import { refuseInactive } from './prove-password.ts'
 import type { SealingKeys } from './sealed.ts'
 import type { Sessions } from './sessions.ts'
-import { issue, type SignedIn } from './sign-in.ts'
+import { issue, type SignedIn, standingBehind } from './sign-in.ts'
 import type { Delegation, Scope } from './tokens.ts'
 
 export interface Ec2Deps {
@@ -15,6 +17,7 @@ export interface Ec2Deps {
   sealingKey: SealingKeys
   /** Seconds. */
   lifetime: number
+  compliance: SecurityCompliance
 }
 
 /** Keystone's auth_ttl: for how long (ms) a signature with a time in it is good. */
@@ -27,7 +30,7 @@ const goodFor = 15 * 60_000
  * @throws Fault 404 for keys that are not there, 401 for all else
  */
 export async function signInWithKeys(
-  { db, sessions, sealingKey, lifetime }: Ec2Deps,
+  { db, sessions, sealingKey, lifetime, compliance }: Ec2Deps,
   access: string,
   fits: (secret: string) => boolean,
   signedAt: string | undefined,
@@ -54,6 +57,7 @@ export async function signInWithKeys(
   const scope: Scope = { kind: 'project', id: credential.project_id }
   const facts = await readFacts(db.read, user, scope, undefined, delegation)
   if (!facts) throw unauthorized('User not valid for project.')
+  await refuseInactive(db.read, standingBehind(user, facts), compliance)
   return await issue(sessions, { user, scope, facts, methods: ['ec2credential'], lifetime })
 }
 

@@ -53,7 +53,9 @@ export async function readFacts(tx: Tx, userId: string, scope: Scope, federation
   const lent = await readLent(tx, delegation)
   if (!lent || lent.user !== userId || lent.projectId !== (scope.kind === 'project' ? scope.id : null)) return null
   const user = await readOwn(tx, userId, unscoped)
-  const lender = await readOwn(tx, lent.lender, scope, { lent: lent.roleIds })
+  // As in Keystone: a credential of one's own has those of its roles that its user still has; who borrowed another's gets all or nothing.
+  const whole = delegation.kind !== 'application_credential'
+  const lender = await readOwn(tx, lent.lender, scope, { lent: lent.roleIds, whole })
   const shown = lent.shown === userId ? user : await readOwn(tx, lent.shown, unscoped)
   if (!user || !lender || !shown) return null
   return {
@@ -75,13 +77,14 @@ export async function readFacts(tx: Tx, userId: string, scope: Scope, federation
  * Roles as in Keystone: those granted to the user or one of their groups, on the scope itself, or inherited from a project or the
  * domain above it; then all that these imply. Domain-specific roles count only for what they imply.
  * @param federation a federated token's context: its groups count, and its identity provider must be enabled
- * @param lent ids of roles to which these are cut; null is answered if the user lacks one of them
+ * @param lent ids of roles to which these are cut
+ * @param whole null is answered if the user lacks one of these
  */
 async function readOwn(
   tx: Tx,
   userId: string,
   scope: Scope,
-  { federation, lent }: { federation?: number | undefined; lent?: string[] } = {},
+  { federation, lent, whole = true }: { federation?: number | undefined; lent?: string[]; whole?: boolean } = {},
 ): Promise<Facts | null> {
   const placeId = 'id' in scope ? scope.id : ''
   const { rows } = await sql<Row>`
@@ -134,7 +137,7 @@ async function readOwn(
   if (!row) return null
   if ('id' in scope && !row.place) return null
   if (federation !== undefined && !row.federation) return null
-  if (!row.complete) return null
+  if (whole && !row.complete) return null
   if (scope.kind !== 'none' && row.roles.length === 0) return null
   const { place } = row
   return {

@@ -1,7 +1,7 @@
 // Whether somebody knows a user's password, with all that an operator may demand of accounts: lockout, inactivity. Everything that fails
 // is the same 401 after the same work, whether there is such a user or not.
 import { sql } from 'kysely'
-import type { Database } from '../../database/connect.ts'
+import type { Database, Tx } from '../../database/connect.ts'
 import type { AuditDetails } from '../../http/audit.ts'
 import { unauthorized } from '../../http/fault.ts'
 import type { SecurityCompliance } from '../../security-compliance.ts'
@@ -57,6 +57,24 @@ export function isEnabled(
 ): boolean {
   if (!user.enabled || most === 0 || (user.options as UserOptions).ignore_user_inactivity) return user.enabled
   return dayOf(now) - dayOf(user.last_active_at ?? user.created_at) < most
+}
+
+/** For those who sign in without a password of ours: the days of inactivity are counted from today on. */
+export async function noteActive(tx: Tx, userId: string): Promise<void> {
+  await sql`update identity."user" set last_active_at = now() where id = ${userId} and (last_active_at is null or last_active_at < current_date)`.execute(
+    tx,
+  )
+}
+
+/** @throws Fault 401 if one of the users counts as disabled because they have not signed in for too many days */
+export async function refuseInactive(tx: Tx, userIds: string[], compliance: SecurityCompliance): Promise<void> {
+  if (compliance.disable_user_account_days_inactive === 0) return
+  const users = await tx
+    .selectFrom('identity.user')
+    .select(['enabled', 'options', 'last_active_at', 'created_at'])
+    .where('id', 'in', userIds)
+    .execute()
+  if (users.some((user) => !isEnabled(user, compliance))) throw unauthorized()
 }
 
 /** @throws Fault 401 unless this is the password of an enabled user, 429 after too many wrong ones from one address */

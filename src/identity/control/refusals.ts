@@ -1,11 +1,11 @@
 // How long a refused sign-in takes shall tell nothing about whom it meant. All hashes are computed for strangers as for users, at the same
-// cost; but hashes that a Keystone or an older Wisp made cost what they cost. As long as there are any, refusals go out at the full half second.
+// cost; but hashes that a Keystone or an older Wisp made cost what they cost. As long as there are any, refusals go out at the full second.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { sql } from 'kysely'
 import type { Database } from '../../database/connect.ts'
 import { currentHashes } from './passwords.ts'
 
-const step = 500
+const step = 1000
 /** How long (ms) an answer of the database is believed. */
 const believed = 60_000
 

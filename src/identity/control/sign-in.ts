@@ -12,7 +12,7 @@ import { type Facts, readFacts } from './facts.ts'
 import { expecting, forbiddenAction } from './faults.ts'
 import { byOauth1 } from './oauth1.ts'
 import type { SignedRequest } from './oauth1-signature.ts'
-import { type Demands, type Named, provePassword } from './prove-password.ts'
+import { type Demands, type Named, noteActive, provePassword, refuseInactive } from './prove-password.ts'
 import { makeReceipt, methodsOf, type Receipt, suffices } from './receipts.ts'
 import type { SealingKeys } from './sealed.ts'
 import type { Session, Sessions } from './sessions.ts'
@@ -102,10 +102,15 @@ export async function signIn(deps: SignInDeps, request: AuthRequest): Promise<Si
     ? await scopeByDelegation(db, first.user, lentBy)
     : await scopeFor(deps, first, wanted, parent?.federation)
   if (facts.userSince !== first.since) throw unauthorized()
+  await refuseInactive(db.read, standingBehind(first.user, facts), deps.compliance)
   if (!suffices(facts, used)) return await makeReceipt(sessions, facts, first.user, used)
   if (wanted.kind === 'trust' && !lentBy) await db.write((tx) => consumeTrust(tx, wanted.id))
   return await issue(sessions, { user: first.user, scope, facts, methods: used, lifetime, parent })
 }
+
+/** Who must be a user in good standing for a sign-in: who signs in, and whose trust it is. */
+export const standingBehind = (user: string, { delegation }: Facts): string[] =>
+  delegation?.kind === 'trust' ? [user, delegation.trustor] : [user]
 
 export interface Issue {
   user: string
@@ -180,7 +185,10 @@ async function byPassword(deps: SignInDeps, user: Named & { password: string }):
   if (!user.id && !user.domain) throw expecting('domain', 'user')
   if (typeof user.password !== 'string') throw expecting('password', 'user')
   const outside = await proveOutside(deps, user)
-  if (outside) return { user: outside.id, since: outside.since, methods: [] }
+  if (outside) {
+    if (deps.compliance.disable_user_account_days_inactive > 0) await noteActive(deps.db.read, outside.id)
+    return { user: outside.id, since: outside.since, methods: [] }
+  }
   const { id, since, expired } = await provePassword(deps.db, user, deps)
   if (expired) {
     deps.audit?.({ reason: 'The password is expired' })

@@ -5,6 +5,7 @@ import { forbidden, notFound, unauthorized } from '../../../http/fault.ts'
 import { poke } from '../../../work/engine.ts'
 import { identityChanged } from '../changed.ts'
 import { readFacts } from '../facts.ts'
+import { noteActive } from '../prove-password.ts'
 import type { Sessions } from '../sessions.ts'
 import type { SignedIn } from '../sign-in.ts'
 import { type Claims, newAuditId } from '../tokens.ts'
@@ -142,6 +143,7 @@ async function ephemeralUser(tx: Tx, mapped: Mapped, way: Way, { assertion }: Pr
     domainId,
   })
   if (!user.enabled) throw unauthorized()
+  await noteActive(tx, user.id)
   const exactly = way.mapping?.schema_version === '3.0'
   const gave = await giveProjects(tx, mapped.projects, { userId: user.id, userDomainId: domainId, provider, exactly })
   const groups = await groupsOf(tx, mapped, provider.domain_id)
