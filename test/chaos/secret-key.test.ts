@@ -22,7 +22,7 @@ import { type ChaosCloud, crashPoints, pause, startChaosCloud } from './cloud.ts
 const points = crashPoints(['start/secret-key.ts'])
 const main = path.join(import.meta.dirname, '../../src/main.ts')
 
-describe('chaos: another secret.key', { timeout: 600_000 }, () => {
+describe('chaos: another secret.key', { timeout: 900_000 }, () => {
   const home = fs.mkdtempSync(path.join(os.tmpdir(), 'wisp-chaos-'))
   let cloud: ChaosCloud
   let admin: { token: string; id: string }

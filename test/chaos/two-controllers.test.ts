@@ -21,7 +21,7 @@ interface Controller {
   launch(): Promise<ChildProcess>
 }
 
-describe('two controllers', { timeout: 240_000 }, () => {
+describe('two controllers', { timeout: 900_000 }, () => {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'wisp-two-'))
   let database: TestDatabase
   const controllers: Controller[] = []
