@@ -3,6 +3,7 @@ import fs from 'node:fs'
 import path from 'node:path'
 import { parseArgs } from 'node:util'
 import { type Cloud, reference, startWisp } from './clouds.ts'
+import { listTests } from './lists.ts'
 import { tests as plainTests, type Reading, type Ready, type Test } from './measure.ts'
 import { cpuSeconds, machineCpuSeconds } from './processes.ts'
 import { head, installedVersions, line, page, type Row } from './report.ts'
@@ -23,7 +24,7 @@ const words = [...positionals]
 const [authUrl, user, password] = options.reference ? words.splice(0, 3) : []
 if (options.reference && !password) throw new Error('--reference wants AUTH_URL USER PASSWORD')
 
-const all = [...plainTests, ...serverTests({ listed: Number(options.listed), keep: options.keep })]
+const all = [...plainTests, ...listTests({ keep: options.keep }), ...serverTests({ listed: Number(options.listed), keep: options.keep })]
 const unknown = words.filter((word) => !all.some(({ name }) => name === word))
 if (unknown.length > 0) throw new Error(`There is no test ${unknown.join(', ')}. There are: ${all.map(({ name }) => name).join(' ')}`)
 const chosen = all.filter(({ name }) => words.length === 0 || words.includes(name))
