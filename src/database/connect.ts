@@ -3,7 +3,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Kysely, PostgresDialect, type RawBuilder, sql } from 'kysely'
 import pg from 'pg'
-import { type Connection, codeOf, connectionOf, planChanged, transactionOn } from './connection.ts'
+import { type Connection, codeOf, connectionOf, type Last, planChanged, transactionOn } from './connection.ts'
 import type { DB } from './types.ts'
 
 /** What queries are written against: the pool (`database.read`) or a transaction (inside `database.write`). */
@@ -40,8 +40,15 @@ export interface Database {
 }
 
 const TRIES = 5
+const databases = new WeakMap<Tx, Database>()
 const commits = new WeakMap<Tx, (() => void)[]>()
-const lasts = new WeakMap<Tx, (() => Promise<void>)[]>()
+const lasts = new WeakMap<Tx, { [Place in Turn]: Last[] }>()
+
+/** In which order statements end a transaction: so they lock their rows in one order everywhere. Keys that are due come last. */
+type Turn = 'rows' | 'due'
+
+/** Which database `tx` is a transaction of: one that its `write` handed out. */
+export const databaseOf = (tx: Tx): Database | undefined => databases.get(tx)
 
 /** Runs `then` once the transaction has been committed; never if it is rolled back. `tx` must be the one that `write` handed out. */
 export function afterCommit(tx: Tx, then: () => void): void {
@@ -50,11 +57,11 @@ export function afterCommit(tx: Tx, then: () => void): void {
   waiting.push(then)
 }
 
-/** Does `last`, a single statement, at the end of the transaction and together with its commit: for rows that must be locked last. `tx` as for afterCommit. */
-export function beforeCommit(tx: Tx, last: () => Promise<void>): void {
+/** Asks this statement at the end of the transaction, together with its commit: it costs no round trip, and locks its rows last. `tx` as for afterCommit. */
+export function beforeCommit(tx: Tx, last: Last, turn: Turn = 'rows'): void {
   const waiting = lasts.get(tx)
   if (!waiting) throw new Error('beforeCommit wants the transaction that database.write handed out')
-  waiting.push(last)
+  waiting[turn].push(last)
 }
 
 /** A value for a jsonb column. Needed for arrays, which `pg` would send as PostgreSQL arrays, and for bare strings. */
@@ -100,20 +107,21 @@ export function connect(to: string | SocketOptions, options: ConnectOptions = {}
   })
   const listener = listening(settings)
 
-  return {
+  const database: Database = {
     read,
     listen: listener.listen,
     async write<T>(work: (tx: Tx) => Promise<T>): Promise<T> {
       for (let attempt = 1; ; attempt++) {
         const then: (() => void)[] = []
         try {
-          const last: (() => Promise<void>)[] = []
+          const last: { [Place in Turn]: Last[] } = { rows: [], due: [] }
           const begun = (tx: Tx) => {
+            databases.set(tx, database)
             commits.set(tx, then)
             lasts.set(tx, last)
             return work(tx)
           }
-          const result = await transactionOn(read, await take(), begun, () => last)
+          const result = await transactionOn(read, await take(), begun, () => [...last.rows, ...last.due])
           for (const each of then) each()
           return result
         } catch (error) {
@@ -127,6 +135,7 @@ export function connect(to: string | SocketOptions, options: ConnectOptions = {}
       await read.destroy()
     },
   }
+  return database
 }
 
 function mayTryAgain(error: unknown): boolean {

@@ -10,7 +10,6 @@ import {
   PostgresDialect,
   type PostgresPoolClient,
   type QueryResult,
-  sql,
   Transaction,
 } from 'kysely'
 import type pg from 'pg'
@@ -21,6 +20,15 @@ export interface Connection extends PostgresPoolClient {
   send(text: string, values: readonly unknown[]): Promise<pg.QueryResult>
   /** Gives it back to the pool; a broken one is closed. */
   release(broken?: boolean): void
+}
+
+/** A statement that ends a transaction: it travels with the commit, so nothing can be decided by its answer any more. */
+export interface Last {
+  /** Made before any of them is sent: what throws here undoes the transaction. */
+  query(): CompiledQuery
+  answered?(rows: unknown[]): void
+  /** What to say instead of PostgreSQL's error. */
+  failed?(error: unknown): unknown
 }
 
 /** A Kysely is made of these; one whose executor is given needs none of them. */
@@ -100,13 +108,13 @@ export function connectionOf(client: pg.PoolClient): Connection {
 /**
  * Runs `work` in a transaction on `connection` and gives the connection back. `begin` travels with the first statement, and statements that
  * are asked for at once (`Promise.all`) travel together, where Kysely's own transaction waits for each. After a statement has failed all
- * others fail with that same error. `last` = statements that end the transaction, one each: they travel with the commit.
+ * others fail with that same error. `last` = the statements that end the transaction, in their order.
  */
 export async function transactionOn<T>(
   read: Kysely<DB>,
   connection: Connection,
   work: (tx: Kysely<DB>) => Promise<T>,
-  last: () => (() => Promise<void>)[],
+  last: () => Last[],
 ): Promise<T> {
   let state = 'new' as 'new' | 'open' | 'ended'
   let failure: unknown
@@ -142,8 +150,16 @@ export async function transactionOn<T>(
     const result = await work(tx)
     // Committing a transaction in which a statement failed is quietly a rollback: someone swallowed an error.
     if (failure !== undefined) throw new Error('A statement of the transaction had failed, and its error was swallowed', { cause: failure })
-    const ending = last().map((each) => each())
-    if (state === 'open' || ending.length > 0) await Promise.all([...ending, sql`commit`.execute(tx)])
+    const ending = last().map((each) => ({ ...each, ...each.query() }))
+    if (state === 'open' || ending.length > 0) {
+      const answers = ending.map(async ({ sql, parameters, answered, failed }) => {
+        const answer = await ask(sql, parameters).catch((error: unknown) => {
+          throw failed ? failed(error) : error
+        })
+        answered?.(answer.rows)
+      })
+      await Promise.all([...answers, ask('commit', [])])
+    }
     return result
   } catch (error) {
     if (state === 'open')

@@ -4,7 +4,7 @@
 //
 // The host row is locked last in every transaction; those that touch several hosts go in the order of their ids.
 import { type RawBuilder, sql } from 'kysely'
-import { json, type Tx } from '../database/connect.ts'
+import { beforeCommit, json, type Tx } from '../database/connect.ts'
 import { hintHost } from '../work/hint.ts'
 import type { DocumentOf, Kind } from './documents.ts'
 
@@ -13,15 +13,25 @@ export type Intent = { [K in Kind]: { kind: K; id: string; generation: number; b
 /** Says what `hostId` shall make true; a `body` of null = this shall be gone. One statement, whatever the number. */
 export async function intend(tx: Tx, hostId: string, intents: Intent[], requestId: string | null = null): Promise<void> {
   if (intents.length === 0) return
+  await intending(hostId, intents, requestId).execute(tx)
+  hintHost(tx, hostId)
+}
+
+/** The same where the transaction reads no documents any more: it travels with the commit. */
+export function intendLast(tx: Tx, hostId: string, intents: Intent[], requestId: string | null): void {
+  beforeCommit(tx, { query: () => intending(hostId, intents, requestId).compile(tx) })
+  hintHost(tx, hostId)
+}
+
+function intending(hostId: string, intents: Intent[], requestId: string | null): RawBuilder<unknown> {
   const docs = intents.map((intent, index) => ({ ...intent, n: index + 1 }))
-  await sql`
+  return sql`
     with host as (update wire.host set rev = rev + ${intents.length} where id = ${hostId} returning id, rev - ${intents.length} as base)
     insert into wire.document (host_id, kind, id, rev, generation, body, request_id)
     select host.id, doc.kind, doc.id, host.base + doc.n, doc.generation, nullif(doc.body, 'null'::jsonb), ${requestId}
     from host, jsonb_to_recordset(${json(docs)}) as doc (n int, kind text, id text, generation bigint, body jsonb)
     on conflict (host_id, kind, id) do update
-      set rev = excluded.rev, generation = excluded.generation, body = excluded.body, request_id = excluded.request_id`.execute(tx)
-  hintHost(tx, hostId)
+      set rev = excluded.rev, generation = excluded.generation, body = excluded.body, request_id = excluded.request_id`
 }
 
 /**
@@ -47,19 +57,24 @@ export async function intendOnAll(
   for (const { host_id } of hosts) hintHost(tx, host_id)
 }
 
+type Objects = { kind: Kind; id: string }[]
+
 /** Takes objects back from a host: each becomes a tombstone until the host has reported it gone. Unknown ones are ignored. */
-export async function withdraw(
-  tx: Tx,
-  hostId: string,
-  objects: { kind: Kind; id: string }[],
-  requestId: string | null = null,
-): Promise<void> {
+export async function withdraw(tx: Tx, hostId: string, objects: Objects, requestId: string | null = null): Promise<void> {
   if (objects.length === 0) return
-  await sql`
-    with host as (update wire.host set rev = rev + ${objects.length} where id = ${hostId} returning id, rev - ${objects.length} as base)
-    update wire.document d
-    set rev = host.base + doc.n, generation = d.generation + 1, body = null, request_id = ${requestId}
-    from host, jsonb_to_recordset(${json(objects.map((object, index) => ({ ...object, n: index + 1 })))}) as doc (n int, kind text, id text)
-    where d.host_id = host.id and d.kind = doc.kind and d.id = doc.id`.execute(tx)
+  await withdrawing(hostId, objects, requestId).execute(tx)
   hintHost(tx, hostId)
 }
+
+/** The same where the transaction reads no documents any more: it travels with the commit. */
+export function withdrawLast(tx: Tx, hostId: string, objects: Objects, requestId: string | null): void {
+  beforeCommit(tx, { query: () => withdrawing(hostId, objects, requestId).compile(tx) })
+  hintHost(tx, hostId)
+}
+
+const withdrawing = (hostId: string, objects: Objects, requestId: string | null): RawBuilder<unknown> => sql`
+  with host as (update wire.host set rev = rev + ${objects.length} where id = ${hostId} returning id, rev - ${objects.length} as base)
+  update wire.document d
+  set rev = host.base + doc.n, generation = d.generation + 1, body = null, request_id = ${requestId}
+  from host, jsonb_to_recordset(${json(objects.map((object, index) => ({ ...object, n: index + 1 })))}) as doc (n int, kind text, id text)
+  where d.host_id = host.id and d.kind = doc.kind and d.id = doc.id`

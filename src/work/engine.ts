@@ -5,10 +5,12 @@
 // - Fencing: every take has an owner of its own, every poke raises `tries`. A handler that ends under another number was poked meanwhile
 //   (its key stays due); one that ends under another owner lost its lease (then its transaction is undone).
 // - A lease is renewed while its handler runs: it is lost only by a process that died or hangs, never by a handler that takes its time.
+// - What a transaction pokes first an engine of the same process with a free slot takes in that same statement: it need not be asked for.
 // - Due rows are locked last, all of a transaction at once and in one order, by handlers and by pokes alike: so they cannot deadlock.
 import { sql } from 'kysely'
 import type { Logger } from 'pino'
-import { afterCommit, beforeCommit, type Database, type Tx } from '../database/connect.ts'
+import { afterCommit, beforeCommit, type Database, databaseOf, type Tx } from '../database/connect.ts'
+import type { Last } from '../database/connection.ts'
 import { crash } from './crash.ts'
 import { hintDue, hints } from './hint.ts'
 
@@ -32,6 +34,16 @@ interface Taken {
 const lease = '5 seconds'
 const renewEvery = 1500
 
+/** An engine of this process, as transactions of its database see it. */
+interface Near {
+  kinds: string[]
+  /** A name for one more take, while there is a free slot beside `more` that are spoken for. */
+  owner(more: number): string | null
+  run(due: Taken): void
+}
+
+const near = new WeakMap<Database, Near>()
+
 /** What a transaction has poked so far: the delay by key, by kind. */
 const poked = new WeakMap<Tx, Map<string, Map<string, number>>>()
 /** The key that a transaction works on. */
@@ -48,13 +60,12 @@ export async function pokeAll(tx: Tx, kind: string, keys: string[], delay = 0): 
   if (!kinds) {
     kinds = new Map()
     poked.set(tx, kinds)
-    beforeCommit(tx, () => writePokes(tx))
+    beforeCommit(tx, writePokes(tx), 'due')
   }
   const delays = kinds.get(kind) ?? new Map<string, number>()
   kinds.set(kind, delays)
   for (const key of keys) delays.set(key, Math.min(delay, delays.get(key) ?? delay))
-  if (delay === 0) hintDue(tx)
-  else if (delay < 1000) afterCommit(tx, () => setTimeout(() => hints.emit('due'), delay).unref())
+  if (delay > 0 && delay < 1000) afterCommit(tx, () => setTimeout(() => hints.emit('due'), delay).unref())
 }
 
 /**
@@ -62,30 +73,50 @@ export async function pokeAll(tx: Tx, kind: string, keys: string[], delay = 0): 
  * somebody asked for since stays, as does what is being worked on; nothing is waited for.
  */
 export function settled(tx: Tx, kind: string, key: string): void {
-  beforeCommit(tx, async () => {
-    await sql`
-      delete from work.due where (kind, key) in (
-        select kind, key from work.due
-        where kind = ${kind} and key = ${key} and at > now() + interval '1 second' and lease_until is null for update skip locked)`.execute(
-      tx,
-    )
-  })
+  const query = sql`
+    delete from work.due where (kind, key) in (
+      select kind, key from work.due
+      where kind = ${kind} and key = ${key} and at > now() + interval '1 second' and lease_until is null for update skip locked)`
+  beforeCommit(tx, { query: () => query.compile(tx) }, 'due')
 }
 
 /** Writes what was poked, in the order of kind and key; the key that the transaction itself works on is locked in its place among them. */
-async function writePokes(tx: Tx): Promise<void> {
-  const kinds = poked.get(tx)!
-  const own = taken.get(tx)
-  const rows = [...kinds].flatMap(([kind, delays]) => [...delays].map(([key, delay]) => ({ kind, key, delay, raise: 1 })))
-  if (own && !kinds.get(own.kind)?.has(own.key)) rows.push({ kind: own.kind, key: own.key, delay: Number.POSITIVE_INFINITY, raise: 0 })
-  const place = ({ kind, key }: { kind: string; key: string }) => `${kind} ${key}`
-  rows.sort((a, b) => (place(a) < place(b) ? -1 : 1))
-  await sql`
-    insert into work.due (kind, key, at, tries)
-    select kind, key, case when delay = 'Infinity' then 'infinity' else now() + delay * interval '1 millisecond' end, raise
-    from unnest(${rows.map((row) => row.kind)}::text[], ${rows.map((row) => row.key)}::text[],
-                ${rows.map((row) => String(row.delay))}::float8[], ${rows.map((row) => row.raise)}::int[]) as p (kind, key, delay, raise)
-    on conflict (kind, key) do update set at = least(work.due.at, excluded.at), tries = work.due.tries + excluded.tries`.execute(tx)
+function writePokes(tx: Tx): Last {
+  const owners = new Map<string, Near>()
+  const ownerFor = (kind: string, delay: number): string | null => {
+    const engine = near.get(databaseOf(tx)!)
+    const owner = delay === 0 && engine?.kinds.includes(kind) ? engine.owner(owners.size) : null
+    if (owner !== null) owners.set(owner, engine!)
+    return owner
+  }
+  const query = () => {
+    const kinds = poked.get(tx)!
+    const own = taken.get(tx)
+    const rows = [...kinds].flatMap(([kind, delays]) =>
+      [...delays].map(([key, delay]) => ({ kind, key, delay, raise: 1, owner: ownerFor(kind, delay) })),
+    )
+    if (own && !kinds.get(own.kind)?.has(own.key))
+      rows.push({ kind: own.kind, key: own.key, delay: Number.POSITIVE_INFINITY, raise: 0, owner: null })
+    const place = ({ kind, key }: { kind: string; key: string }) => `${kind} ${key}`
+    rows.sort((a, b) => (place(a) < place(b) ? -1 : 1))
+    const all = <T>(of: (row: (typeof rows)[number]) => T): T[] => rows.map(of)
+    return sql`
+      insert into work.due (kind, key, at, tries, owner, lease_until)
+      select kind, key, case when delay = 'Infinity' then 'infinity' else now() + delay * interval '1 millisecond' end, raise,
+        owner, case when owner is not null then now() + ${lease}::interval end
+      from unnest(${all(({ kind }) => kind)}::text[], ${all(({ key }) => key)}::text[], ${all(({ delay }) => String(delay))}::float8[],
+                  ${all(({ raise }) => raise)}::int[], ${all(({ owner }) => owner)}::text[]) as p (kind, key, delay, raise, owner)
+      on conflict (kind, key) do update set at = least(work.due.at, excluded.at), tries = work.due.tries + excluded.tries
+      returning kind, key, tries, failures, owner, at <= now() as now`.compile(tx)
+  }
+  const answered = (rows: unknown[]) => {
+    for (const { now, ...due } of rows as (Taken & { now: boolean })[]) {
+      const engine = owners.get(due.owner)
+      if (engine) afterCommit(tx, () => engine.run(due))
+      else if (now) hintDue(tx)
+    }
+  }
+  return { query, answered }
 }
 
 /** Runs `handlers` (by kind), at most `slots` at a time, until stopped. Without hints it looks every `poll` ms. */
@@ -98,6 +129,7 @@ export function startEngine(db: Database, handlers: Record<string, Handler>, log
   /** Something may be due that no take has seen. */
   let news = true
   let rouse: (() => void) | null = null
+  const nextOwner = () => `${me}-${++takes}`
   const wake = () => {
     news = true
     rouse?.()
@@ -108,7 +140,7 @@ export function startEngine(db: Database, handlers: Record<string, Handler>, log
   const take = async (count: number): Promise<Taken[]> =>
     (
       await sql<Taken>`
-        update work.due set lease_until = now() + ${lease}::interval, owner = ${`${me}-${++takes}`}, tries = tries + 1
+        update work.due set lease_until = now() + ${lease}::interval, owner = ${nextOwner()}, tries = tries + 1
         where (kind, key) in (
           select kind, key from work.due
           where (select set_config('synchronous_commit', 'off', true)) = 'off'
@@ -119,9 +151,9 @@ export function startEngine(db: Database, handlers: Record<string, Handler>, log
 
   /**
    * Ends the look in its own transaction; together with the commit, so nothing can be asked after it: a lease that was lost is a division by
-   * zero, which undoes the transaction. Returns whether the key was poked meanwhile: then it stays due.
+   * zero, which undoes the transaction. `stays` hears that the key was poked meanwhile: then it stays due.
    */
-  const end = async (tx: Tx, due: Taken, again: number | null): Promise<boolean> => {
+  const end = (tx: Tx, due: Taken, again: number | null, stays: () => void): void => {
     const mine = sql`kind = ${due.kind} and key = ${due.key} and owner = ${due.owner}`
     const ended =
       again === null
@@ -129,16 +161,22 @@ export function startEngine(db: Database, handlers: Record<string, Handler>, log
         : sql`
             update work.due set at = now() + ${again} * interval '1 millisecond', lease_until = null, failures = 0, last_error = null
             where ${mine} and tries = ${due.tries} and exists (select from mine)`
-    const { rows } = await sql<{ poked: boolean }>`
+    const query = sql`
       with mine as (select tries from work.due where ${mine} for update),
       ended as (${ended}),
       stays as (update work.due set lease_until = null, failures = 0, last_error = null where ${mine} and tries <> ${due.tries} and exists (select from mine))
       select 1 / count(*) as held, bool_or(tries <> ${due.tries}) as poked from mine`
-      .execute(tx)
-      .catch((error: unknown) => {
-        throw (error as { code?: string }).code === '22012' ? new Error('the lease was lost to another process') : error
-      })
-    return rows[0]!.poked
+    beforeCommit(
+      tx,
+      {
+        query: () => query.compile(tx),
+        answered([row]) {
+          if ((row as { poked: boolean }).poked) stays()
+        },
+        failed: (error) => ((error as { code?: string }).code === '22012' ? new Error('the lease was lost to another process') : error),
+      },
+      'due',
+    )
   }
 
   const look = async (due: Taken): Promise<void> => {
@@ -149,8 +187,8 @@ export function startEngine(db: Database, handlers: Record<string, Handler>, log
         const result = await handlers[due.kind]!(tx, due.key)
         crash(`${due.kind}: before commit`)
         let stays = false
-        beforeCommit(tx, async () => {
-          stays = await end(tx, due, result)
+        end(tx, due, result, () => {
+          stays = true
         })
         afterCommit(tx, () => {
           if (stays) wake()
@@ -175,6 +213,14 @@ export function startEngine(db: Database, handlers: Record<string, Handler>, log
     }
   }
 
+  const run = (due: Taken) => {
+    const turn: Promise<void> = look(due).finally(() => {
+      running.delete(turn)
+      if (news) rouse?.()
+    })
+    running.set(turn, due)
+  }
+
   const dispatch = async () => {
     while (!stopped) {
       const free = slots - running.size
@@ -185,13 +231,7 @@ export function startEngine(db: Database, handlers: Record<string, Handler>, log
           return []
         })
         if (taken.length === free) news = true // there may be more
-        for (const due of taken) {
-          const turn: Promise<void> = look(due).finally(() => {
-            running.delete(turn)
-            if (news) rouse?.()
-          })
-          running.set(turn, due)
-        }
+        for (const due of taken) run(due)
         continue
       }
       await new Promise<void>((go) => {
@@ -220,10 +260,20 @@ export function startEngine(db: Database, handlers: Record<string, Handler>, log
     renew().catch((error) => log.warn({ err: error }, 'engine: leases cannot be renewed; trying again'))
   }, renewEvery)
 
+  // Its transaction has a connection of its own, so no more of them than there are connections can find the same slot free.
+  const mine: Near = {
+    kinds,
+    owner: (more) => (running.size + more < slots ? nextOwner() : null),
+    run(due) {
+      if (!stopped) run(due) // else its lease runs out
+    },
+  }
+  near.set(db, mine)
   const dispatching = dispatch()
   return {
     async stop() {
       stopped = true
+      if (near.get(db) === mine) near.delete(db)
       hints.off('due', wake)
       wake()
       await dispatching

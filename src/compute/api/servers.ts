@@ -1,10 +1,10 @@
 // One server: show, update, delete. Lists, creation, actions and what belongs to a server have files of their own beside this one.
-import type { Selectable } from 'kysely'
+import { type CompiledQuery, type Selectable, sql } from 'kysely'
 import { Type as t } from 'typebox'
 import type { Tx } from '../../database/connect.ts'
 import { type Call, row, since } from '../../http/table.ts'
 import { normalIp } from '../../network/control/address.ts'
-import { addressesOf, type ServerAddress } from '../../network/control/server-ports.ts'
+import { addressesColumn, type ServerAddress } from '../../network/control/server-ports.ts'
 import type { Change } from '../control/facts.ts'
 import { change, remove } from '../control/wish.ts'
 import { Description, DiskConfig, Hostname, Name } from './server-create.ts'
@@ -29,20 +29,23 @@ const Update = t.Object(
   { additionalProperties: false },
 )
 
+type Shown = Selectable<Row> & { host_status: HostStatus | null; addresses: ServerAddress[] }
+
+const shown = (tx: Tx, id: string) =>
+  tx
+    .selectFrom('compute.server')
+    .select(viewed.map((name) => `compute.server.${name}` as const))
+    .select([hostStatus.as('host_status'), addressesColumn(sql`compute.server.id`).as('addresses')])
+    .where('id', '=', id)
+
+// Clients that wait for a server ask for it again and again: the text of that query is made once.
+let showing: CompiledQuery<Shown> | undefined
+
 /** The row of a server and what its detailed view needs besides. */
 export async function readDetail(tx: Tx, id: string): Promise<{ row: Row; detail: Detail } | undefined> {
-  const [found, addresses]: [(Selectable<Row> & { host_status: HostStatus | null }) | undefined, Map<string, ServerAddress[]>] =
-    await Promise.all([
-      tx
-        .selectFrom('compute.server')
-        .select(viewed.map((name) => `compute.server.${name}` as const))
-        .select(hostStatus.as('host_status'))
-        .where('id', '=', id)
-        .executeTakeFirst(),
-      addressesOf(tx, [id]),
-    ])
-  if (!found) return undefined
-  return { row: found, detail: { addresses: addresses.get(id) ?? [], hostStatus: found.host_status ?? '' } }
+  showing ??= shown(tx, id).compile()
+  const [found] = (await tx.executeQuery<Shown>({ ...showing, parameters: [id] })).rows
+  return found && { row: found, detail: { addresses: found.addresses, hostStatus: found.host_status ?? '' } }
 }
 
 const deleteServer = async (call: Pick<Call, 'tx' | 'who' | 'may' | 'must' | 'requestId' | 'params'>) => {

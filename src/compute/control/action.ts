@@ -1,7 +1,7 @@
 // What was done to servers and by whom, for os-instance-actions: begun with the wish, finished when the ladder settles, kept after the
 // server is gone. Events are the steps; hosts report theirs.
 import { sql } from 'kysely'
-import { json, type Tx } from '../../database/connect.ts'
+import { beforeCommit, json, type Tx } from '../../database/connect.ts'
 import type { Observation } from '../../wire/documents.ts'
 import type { Host } from '../../wire/observe.ts'
 
@@ -48,16 +48,17 @@ export async function beginActions(
     .execute()
 }
 
-/** Ends all actions under way of a server; with a message they have failed. One statement. */
-export async function finishActions(tx: Tx, { id, host }: Acted, failure: string | null = null): Promise<void> {
-  await sql`
+/** Ends all actions under way of a server, together with the commit; with a message they have failed. */
+export function finishActions(tx: Tx, { id, host }: Acted, failure: string | null = null): void {
+  const query = sql`
     with done as (
       update compute.server_action set finished_at = now(), updated_at = now(), message = ${failure === null ? null : 'Error'}
       where server_id = ${id} and finished_at is null returning id, action, started_at)
     insert into compute.server_event (action_id, event, host, started_at, finished_at, result, details)
     select id, coalesce(${json(eventNames)} ->> action, 'compute_' || action), ${host}, started_at, now(),
       ${failure === null ? 'Success' : 'Error'}, ${failure}
-    from done`.execute(tx)
+    from done`
+  beforeCommit(tx, { query: () => query.compile(tx) })
 }
 
 /** The steps that a host reports become events of the newest action. A report that comes twice adds nothing. */

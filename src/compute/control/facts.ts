@@ -1,7 +1,7 @@
 // What is known of one server, read in one statement under the server's lock, and the one way to write it: `save` computes the states
 // that follow, so that no writer can leave them behind.
 import { type Selectable, sql, type Updateable } from 'kysely'
-import { json, type Tx } from '../../database/connect.ts'
+import { beforeCommit, json, type Tx } from '../../database/connect.ts'
 import type { ComputeServer } from '../../database/types.ts'
 import { hintChanged } from '../../work/hint.ts'
 import { type Observed, type State, type StateFacts, stateOf, type Wanted } from './state.ts'
@@ -133,19 +133,32 @@ const jsonColumns = new Set(['flavor', 'image', 'fault', 'tried', 'metadata', 's
 
 export type Change = Partial<Omit<Server, keyof State | 'id' | 'updated_at'>>
 
-/** Writes a change and the states that follow from it; nothing if nothing changes. Returns the facts as they are then. */
-export async function save<F extends Pick<Facts, 'server' | 'observed'>>(tx: Tx, facts: F, change: Change = {}): Promise<F> {
+/** The statement that writes a change and the states that follow from it, and the facts as they are then; none if nothing changes. */
+function saving<F extends Pick<Facts, 'server' | 'observed'>>(tx: Tx, facts: F, change: Change) {
   const changed = { ...facts.server, ...change }
   const state = stateOf(stateFacts({ server: changed, observed: facts.observed }))
   const { vm_state, task_state, power_state } = facts.server
   const same = state.vm_state === vm_state && state.task_state === task_state && state.power_state === power_state
-  if (same && Object.keys(change).length === 0) return facts
+  if (same && Object.keys(change).length === 0) return { query: null, after: facts }
   const columns = Object.entries(change).map(([name, value]) => [name, jsonColumns.has(name) && value !== null ? json(value) : value])
-  await tx
+  const query = tx
     .updateTable('compute.server')
     .set({ ...(Object.fromEntries(columns) as Updateable<ComputeServer>), ...state, updated_at: sql<Date>`now()` })
     .where('id', '=', facts.server.id)
-    .execute()
   hintChanged(tx, 'server', facts.server.id, facts.server.project_id)
-  return { ...facts, server: { ...changed, ...state, updated_at: new Date() } }
+  return { query, after: { ...facts, server: { ...changed, ...state, updated_at: new Date() } } }
+}
+
+/** Writes a change and the states that follow from it; nothing if nothing changes. Returns the facts as they are then. */
+export async function save<F extends Pick<Facts, 'server' | 'observed'>>(tx: Tx, facts: F, change: Change = {}): Promise<F> {
+  const { query, after } = saving(tx, facts, change)
+  await query?.execute()
+  return after
+}
+
+/** The same where nothing is read in this transaction any more: it is written with the commit. */
+export function saveLast<F extends Pick<Facts, 'server' | 'observed'>>(tx: Tx, facts: F, change: Change = {}): F {
+  const { query, after } = saving(tx, facts, change)
+  if (query) beforeCommit(tx, { query: () => query.compile() })
+  return after
 }

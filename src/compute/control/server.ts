@@ -11,13 +11,13 @@ import type { Tx } from '../../database/connect.ts'
 import { Fault } from '../../http/fault.ts'
 import { bindPorts, nicsOf, releasePorts } from '../../network/control/server-ports.ts'
 import { claim, release } from '../../placement/control/claim.ts'
-import { intend, withdraw } from '../../wire/intend.ts'
+import { intendLast, withdrawLast } from '../../wire/intend.ts'
 import { crash } from '../../work/crash.ts'
 import { hintChanged } from '../../work/hint.ts'
 import { ladder, type Rung } from '../../work/ladder.ts'
 import { finishActions } from './action.ts'
 import { serverDocument } from './document.ts'
-import { diskOf, type Facts, readFacts, type Server, save, stateFacts, triedHere } from './facts.ts'
+import { diskOf, type Facts, readFacts, type Server, saveLast, stateFacts, triedHere } from './facts.ts'
 import { giveBack } from './quota.ts'
 import { chooseHosts, explainNoHost } from './schedule/choose.ts'
 import type { Candidate } from './schedule/filters.ts'
@@ -55,24 +55,21 @@ export const rungs: Rung<Facts>[] = [
 export const server = ladder(readFacts, rungs)
 
 async function letGo(tx: Tx, facts: Facts): Promise<number | null> {
-  await save(tx, facts)
-  await withdraw(tx, facts.hostId!, [{ kind: 'server', id: facts.server.id }], facts.requestId)
+  saveLast(tx, facts)
+  withdrawLast(tx, facts.hostId!, [{ kind: 'server', id: facts.server.id }], facts.requestId)
   return facts.hostUp ? lookAgain : 0
 }
 
 /** Nothing to do until the host reports, or falls silent. A launched server is the host's to keep: nobody needs to look at it. */
 async function wait(tx: Tx, facts: Facts): Promise<number | null> {
-  const { server } = await save(tx, facts)
+  const { server } = saveLast(tx, facts)
   return server.launched_at !== null && server.wanted !== 'gone' ? null : lookAgain
 }
 
 /** The last step. A host that is away finds the withdrawn document when it comes back, before anything else. */
 export async function leave(tx: Tx, { server }: Facts): Promise<null> {
-  await Promise.all([
-    finishActions(tx, server),
-    tx.deleteFrom('compute.server').where('id', '=', server.id).execute(),
-    release(tx, server.id),
-  ])
+  finishActions(tx, server)
+  await Promise.all([tx.deleteFrom('compute.server').where('id', '=', server.id).execute(), release(tx, server.id)])
   crash('server: released')
   await releasePorts(tx, server.id)
   await giveBack(tx, server.project_id, server.flavor)
@@ -94,12 +91,12 @@ async function moveOn(tx: Tx, facts: Facts): Promise<number | null> {
       },
     )
   }
-  await save(tx, next, { host: null })
+  saveLast(tx, next, { host: null })
   return 0
 }
 
 async function rest(tx: Tx, facts: Facts): Promise<null> {
-  await save(tx, facts)
+  saveLast(tx, facts)
   return null
 }
 
@@ -121,10 +118,8 @@ async function place(tx: Tx, facts: Facts): Promise<number | null> {
         })
   if (network instanceof Fault) return tryAnother(tx, facts, host.name, network.message)
   const body = serverDocument(server, nics)
-  await Promise.all([
-    save(tx, facts, { host: host.name }),
-    intend(tx, host.id, [...network, { kind: 'server', id: server.id, generation: server.generation, body }], facts.requestId),
-  ])
+  saveLast(tx, facts, { host: host.name })
+  intendLast(tx, host.id, [...network, { kind: 'server', id: server.id, generation: server.generation, body }], facts.requestId)
   crash('server: placed')
   return lookAgain
 }
@@ -132,7 +127,7 @@ async function place(tx: Tx, facts: Facts): Promise<number | null> {
 /** This host cannot carry one of its networks. */
 async function tryAnother(tx: Tx, facts: Facts, host: string, message: string): Promise<number> {
   await release(tx, facts.server.id)
-  await save(tx, facts, { tried: [...facts.server.tried, { host, message }] })
+  saveLast(tx, facts, { tried: [...facts.server.tried, { host, message }] })
   return 0
 }
 
@@ -148,9 +143,9 @@ async function tell(tx: Tx, facts: Facts): Promise<number | null> {
     return fail(tx, facts, `Host ${facts.server.host}, which carried this server, is not known any more.`, {
       details: 'It left the cloud.',
     })
-  const { server } = await save(tx, facts)
+  const { server } = saveLast(tx, facts)
   const body = serverDocument(server, await nicsOf(tx, server.id))
-  await intend(tx, facts.hostId, [{ kind: 'server', id: server.id, generation: server.generation, body }], facts.requestId)
+  intendLast(tx, facts.hostId, [{ kind: 'server', id: server.id, generation: server.generation, body }], facts.requestId)
   return null
 }
 
@@ -159,13 +154,13 @@ async function takeFailure(tx: Tx, facts: Facts): Promise<number | null> {
   const { server, observed } = facts
   const message = observed?.error?.message ?? 'The host gave no reason.'
   if (server.launched_at !== null) return fail(tx, facts, message, { details: `Reported by host ${server.host}.` })
-  await save(tx, facts, { tried: [...server.tried, { host: server.host!, message }], generation: server.generation + 1 })
+  saveLast(tx, facts, { tried: [...server.tried, { host: server.host!, message }], generation: server.generation + 1 })
   return 0
 }
 
 async function giveUpHost(tx: Tx, facts: Facts): Promise<number | null> {
   const { server } = facts
-  await save(tx, facts, {
+  saveLast(tx, facts, {
     tried: [...server.tried, { host: server.host!, message: 'The host stopped answering.' }],
     generation: server.generation + 1,
   })
@@ -173,13 +168,14 @@ async function giveUpHost(tx: Tx, facts: Facts): Promise<number | null> {
 }
 
 async function followGuest(tx: Tx, facts: Facts): Promise<number | null> {
-  await save(tx, facts, { wanted: 'stopped', generation: facts.server.generation + 1 })
+  saveLast(tx, facts, { wanted: 'stopped', generation: facts.server.generation + 1 })
   return 0
 }
 
 async function settle(tx: Tx, facts: Facts): Promise<null> {
   const { server } = facts
-  await Promise.all([save(tx, facts, server.launched_at === null ? { launched_at: new Date(), tried: [] } : {}), finishActions(tx, server)])
+  saveLast(tx, facts, server.launched_at === null ? { launched_at: new Date(), tried: [] } : {})
+  finishActions(tx, server)
   crash('server: settled')
   return null
 }
@@ -187,7 +183,7 @@ async function settle(tx: Tx, facts: Facts): Promise<null> {
 /** ERROR, with what a person needs to know. Only the user's next wish, or a deletion, leads out of it. */
 async function fail(tx: Tx, facts: Facts, message: string, more: { details: string; host?: null }): Promise<null> {
   const fault = { code: 500, message, details: more.details, created: new Date().toISOString() }
-  const { server } = await save(tx, facts, { fault, ...('host' in more && { host: null }) })
-  await finishActions(tx, server, message)
+  const { server } = saveLast(tx, facts, { fault, ...('host' in more && { host: null }) })
+  finishActions(tx, server, message)
   return null
 }

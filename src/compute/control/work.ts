@@ -1,6 +1,6 @@
 // What the program calls of this room by itself: the keys that it owns, and what it does when hosts report or say hello.
 import { sql } from 'kysely'
-import type { Tx } from '../../database/connect.ts'
+import { afterCommit, type Tx } from '../../database/connect.ts'
 import type { Hello, Kind } from '../../wire/documents.ts'
 import type { Heard, Host } from '../../wire/observe.ts'
 import { type Handler, pokeAll, settled } from '../../work/engine.ts'
@@ -13,15 +13,14 @@ export const handlers: Record<string, Handler> = { server }
 
 export const heard: Partial<Record<Kind, Heard>> = {
   server: async (tx, host, observations) => {
-    await recordEvents(tx, host, observations)
     const ids = observations.map(({ id }) => id)
-    const rest = ids.length <= few ? await settleAtOnce(tx, ids.sort()) : ids
+    const [rest] = await Promise.all([ids.length <= few ? settleAtOnce(tx, ids.sort()) : ids, recordEvents(tx, host, observations)])
     await pokeAll(tx, 'server', rest)
   },
 }
 
 const few = 4
-/** Servers whose settling failed here once: the engine does it, which waits longer each time, and the host's next report is not refused again. */
+/** Servers whose settling failed here once (or is under way): the engine does it, which waits longer each time, and the host's next report is not refused again. */
 const left = new Set<string>()
 
 /**
@@ -34,10 +33,9 @@ async function settleAtOnce(tx: Tx, ids: string[]): Promise<string[]> {
     const facts = await readFacts(tx, id)
     const rung = facts && next(rungs, facts)
     if (facts && rung?.name === 'settle' && !left.has(id)) {
-      await rung.step(tx, facts).catch((error: unknown) => {
-        left.add(id)
-        throw error
-      })
+      left.add(id)
+      afterCommit(tx, () => left.delete(id))
+      await rung.step(tx, facts)
       settled(tx, 'server', id)
     } else rest.push(id)
   }

@@ -1,5 +1,5 @@
 // What compute asks of the network for a server: ports at the time of the request, their binding when a host is chosen, their end.
-import { sql } from 'kysely'
+import { type RawBuilder, sql } from 'kysely'
 import { json, type Tx } from '../../database/connect.ts'
 import { badRequest, conflict, Fault, notFound } from '../../http/fault.ts'
 import type { Who } from '../../http/who.ts'
@@ -300,17 +300,26 @@ export async function addressesOf(tx: Tx, serverIds: string[]): Promise<Map<stri
   const found = new Map<string, ServerAddress[]>(serverIds.map((id) => [id, []]))
   if (serverIds.length === 0) return found
   const { rows } = await sql<AddressRow>`
-    select p.device_id as server_id, n.name as network, n.id as network_id, p.id as port_id, p.mac_address as mac,
-      (select coalesce(jsonb_agg(jsonb_build_object('ip', host(f.ip), 'version', family(f.ip)) order by f.position, f.ip), '[]')
-        from network.fixed_ip f where f.port_id = p.id) as ips,
-      (select coalesce(jsonb_agg(jsonb_build_object('id', g.id, 'name', g.name) order by g.name, g.id), '[]')
-        from network.port_security_group m join network.security_group g on g.id = m.security_group_id where m.port_id = p.id) as security_groups
-    from network.port p join network.network n on n.id = p.network_id
+    select p.device_id as server_id, ${addressColumns} from network.port p join network.network n on n.id = p.network_id
     where p.device_id = any(${serverIds}::text[]) and p.device_id <> '' and p.device_owner like 'compute:%'
     order by p.device_index, p.id`.execute(tx)
   for (const { server_id, ...address } of rows) found.get(server_id)?.push(address)
   return found
 }
+
+/** The same of one server, as a part of a statement that reads it. */
+export const addressesColumn = (serverId: RawBuilder<unknown>) => sql<ServerAddress[]>`(
+  select coalesce(jsonb_agg(to_jsonb(address) - 'place' order by address.place), '[]') from (
+    select row_number() over (order by p.device_index, p.id) as place, ${addressColumns}
+    from network.port p join network.network n on n.id = p.network_id
+    where p.device_id = ${serverId} and p.device_id <> '' and p.device_owner like 'compute:%') address)`
+
+const addressColumns = sql`
+  n.name as network, n.id as network_id, p.id as port_id, p.mac_address as mac,
+  (select coalesce(jsonb_agg(jsonb_build_object('ip', host(f.ip), 'version', family(f.ip)) order by f.position, f.ip), '[]')
+    from network.fixed_ip f where f.port_id = p.id) as ips,
+  (select coalesce(jsonb_agg(jsonb_build_object('id', g.id, 'name', g.name) order by g.name, g.id), '[]')
+    from network.port_security_group m join network.security_group g on g.id = m.security_group_id where m.port_id = p.id) as security_groups`
 
 /** Whether the host has reported every port of the server ready, as it was last told. True for a server without ports. */
 export async function portsReady(tx: Tx, serverId: string): Promise<boolean> {
