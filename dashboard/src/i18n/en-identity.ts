@@ -249,5 +249,4 @@ export const profile = {
   oldPassword: 'Present password',
   changePasswordLine: 'You are logged out everywhere else.',
   passwordChanged: 'Your password is changed. You are still logged in here, and logged out everywhere else.',
-  rolesIn: (project: string) => `In the project ${project}`,
 }

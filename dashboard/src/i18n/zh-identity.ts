@@ -244,5 +244,4 @@ export const profile: Dictionary['profile'] = {
   oldPassword: '当前密码',
   changePasswordLine: '您会在其他所有地方退出登录。',
   passwordChanged: '密码已修改。您在此处保持登录，在其他地方均已退出。',
-  rolesIn: (project) => `在项目 ${project} 中`,
 }
