@@ -1,50 +1,74 @@
-// The bits of images: uploads with progress (XMLHttpRequest, because fetch can't report an upload's), imports that the cloud does by itself,
-// downloads that are written while they arrive.
+// The bits of images: uploads that go on where they were (XMLHttpRequest, because fetch can't report an upload's progress), imports that the
+// cloud does by itself, downloads that are written while they arrive.
 import { ApiError, command, headersFor, messageOf, request } from './http.ts'
 import { getImage } from './image.ts'
 import { currentSession, endpoint } from './session.ts'
 
-/** Uploads an image's bits. `onProgress` gets bytes sent so far; aborting the signal cuts the upload off, after which it may be tried again. */
-export function uploadImage(
-  id: string,
-  file: Blob,
-  store: string | undefined,
-  onProgress: (sent: number) => void,
-  signal: AbortSignal,
-): Promise<void> {
+/** What broke on the way, or will be well again by itself: another try goes on where this one ended. */
+export class Interrupted extends ApiError {}
+
+const gateways = [502, 503, 504]
+
+/** How much of an image has arrived, and until when it is kept. */
+export type Staged = { size: number; total: number | null; complete: boolean; expires_at: string | null; sha256?: string }
+
+/** What is there of an image whose upload has begun; undefined for nothing. @param hashed whether what is there is to be hashed, which takes a while */
+export async function getStaged(id: string, hashed: boolean, signal?: AbortSignal): Promise<Staged | undefined> {
+  try {
+    return await request<Staged>('image', `/images/${id}/stage`, { query: { sha256: hashed || undefined }, signal })
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error
+    if (error.status === 404) return undefined
+    if (error.status === 0 || gateways.includes(error.status)) throw new Interrupted('image', error.status, error.message, error.requestId)
+    throw error
+  }
+}
+
+/**
+ * Uploads an image's bits from a byte on; they stay when this is cut off. `onProgress` gets bytes that are there so far.
+ * @throws Interrupted where another try may do; AbortError when the signal said so
+ */
+export function sendFrom(id: string, file: Blob, from: number, onProgress: (there: number) => void, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     const upload = new XMLHttpRequest()
-    upload.open('PUT', `${endpoint('image')}/images/${id}/file`)
+    upload.open('PUT', `${endpoint('image')}/images/${id}/stage`)
     upload.setRequestHeader('content-type', 'application/octet-stream')
+    upload.setRequestHeader('content-range', `bytes ${from}-${file.size - 1}/${file.size}`)
     upload.setRequestHeader('x-auth-token', currentSession()?.token ?? '')
-    if (store !== undefined) upload.setRequestHeader('x-image-meta-store', store)
-    upload.upload.onprogress = ({ loaded }) => onProgress(loaded)
+    upload.upload.onprogress = ({ loaded }) => onProgress(from + loaded)
     upload.onload = () => {
       if (upload.status < 300) return resolve()
+      const passing = gateways.includes(upload.status) || upload.getResponseHeader('retry-after') !== null
       const requestId = upload.getResponseHeader('x-openstack-request-id') ?? undefined
-      reject(new ApiError('image', upload.status, messageOf(upload.responseText, upload.status), requestId))
+      reject(new (passing ? Interrupted : ApiError)('image', upload.status, messageOf(upload.responseText, upload.status), requestId))
     }
-    upload.onerror = () => reject(new ApiError('image', 0, 'connection lost'))
+    upload.onerror = () => reject(new Interrupted('image', 0, 'connection lost'))
     upload.onabort = () => reject(new DOMException('upload stopped', 'AbortError'))
     signal.addEventListener('abort', () => upload.abort(), { once: true })
-    upload.send(file)
+    upload.send(file.slice(from))
   })
 }
 
-/** How often, and with how long a pause in ms, a cut-off upload asks whether the image is ready for another one. */
-const settle = { times: 30, pause: 1_000 }
+/** Has the cloud check and store what was uploaded. */
+export async function importStaged(id: string, store: string | undefined): Promise<void> {
+  const body = { method: { name: 'glance-direct' }, ...(store === undefined ? {} : { stores: [store] }) }
+  await command('image', `/images/${id}/import`, { method: 'POST', body })
+}
 
-/**
- * After an upload was cut off: waits until the service has noticed. Resolves to 'again' when the image waits for its bits once more, to 'done'
- * when they had all arrived and only the answer was lost.
- */
-export async function afterCutOff(id: string, signal: AbortSignal): Promise<'again' | 'done'> {
-  for (let count = 0; ; count += 1) {
-    const { status } = await getImage(id, signal)
-    if (status === 'queued') return 'again'
-    if (status === 'active') return 'done'
-    if (count === settle.times) throw new ApiError('image', 409, `The image is ${status}`)
-    await new Promise((resolve) => setTimeout(resolve, settle.pause))
+/** Waits until an image that is being imported can be used. @throws ApiError with the reason why it never will */
+export async function whenImported(id: string, signal: AbortSignal): Promise<void> {
+  for (let pause = 100; ; pause = Math.min(pause * 1.5, 2_000)) {
+    // What is asked here may be asked again; only an answer counts.
+    const image = await getImage(id, signal).catch((error: unknown) => {
+      if (error instanceof ApiError && (error.status === 0 || gateways.includes(error.status))) return undefined
+      throw error
+    })
+    if (image?.status === 'active') return
+    if (image !== undefined && image.status !== 'importing') {
+      const [last] = await listImageTasks(id, signal)
+      throw new ApiError('image', 400, last?.message || `The image is ${image.status}`)
+    }
+    await new Promise((resolve) => setTimeout(resolve, pause))
     signal.throwIfAborted()
   }
 }

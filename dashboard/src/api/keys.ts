@@ -45,6 +45,7 @@ export const keys = {
   image: (id: string) => ['image', 'one', id] as const,
   imageMembers: (id: string) => ['image', 'members', id] as const,
   imageTasks: (id: string) => ['image', 'tasks', id] as const,
+  imageStaged: (id: string) => ['image', 'staged', id] as const,
   imageUsage: ['image', 'usage'],
   importMethods: ['import-methods'],
   stores: ['store'],

@@ -82,6 +82,14 @@ export const imageMembersQuery = (id: string) =>
 export const imageTasksQuery = (id: string) =>
   queryOptions({ queryKey: keys.imageTasks(id), queryFn: ({ signal }) => imageData.listImageTasks(id, signal) })
 
+/** How far an upload is: no event tells of the bytes that arrive. */
+export const imageStagedQuery = (id: string) =>
+  queryOptions({
+    queryKey: keys.imageStaged(id),
+    queryFn: async ({ signal }) => (await imageData.getStaged(id, false, signal)) ?? null,
+    refetchInterval: 3_000,
+  })
+
 export const imageUsageQuery = queryOptions({ queryKey: keys.imageUsage, queryFn: ({ signal }) => image.getImageUsage(signal) })
 
 export const importMethodsQuery = queryOptions({

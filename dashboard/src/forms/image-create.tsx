@@ -1,8 +1,9 @@
 // Creates an image: its record, then its bits, from a file with a progress bar or from an address that the cloud fetches. A broken connection
-// is taken up again; what is stopped or refused leaves nothing behind.
+// is taken up again; what is discarded or refused leaves nothing behind, and a dialog that was closed leaves what has arrived.
 import { Checkbox, ExpandableSection, FormSelect, FormSelectOption, TextArea, TextInput } from '@patternfly/react-core'
 import { useMutation } from '@tanstack/react-query'
 import { useState } from 'react'
+import { ApiError } from '../api/http.ts'
 import { changeImage, createImage, deleteImage, type ImageCreate as NewImage } from '../api/image.ts'
 import { importFromWeb } from '../api/image-data.ts'
 import { keys } from '../api/keys.ts'
@@ -35,8 +36,9 @@ export function ImageCreate({ close, done }: { close: () => void; done: (imageId
   const upload = useUpload()
   const given = parseProperties(properties)
   const send = async (imageId: string) => {
-    if (source.from === 'web') return importFromWeb(imageId, source.uri.trim(), source.store)
-    if (source.file !== undefined) return upload.run(imageId, source.file, source.store)
+    if (source.file !== undefined && source.from === 'file') return upload.run(imageId, source.file, source.store)
+    await importFromWeb(imageId, source.uri.trim(), source.store)
+    return 'done'
   }
   const create = useMutation({
     mutationFn: async () => {
@@ -51,13 +53,16 @@ export function ImageCreate({ close, done }: { close: () => void; done: (imageId
         tags: splitTags(tags),
       }
       const image = await createImage(body)
-      try {
-        await send(image.id)
-      } catch (error) {
-        // An empty record helps nobody; should even this fail, the list shows it as waiting for its file.
-        await deleteImage(image.id).catch(() => undefined)
-        if (error instanceof DOMException && error.name === 'AbortError') return undefined
+      // An empty record helps nobody; should even this fail, the list shows it as waiting for its file.
+      const takeBack = () => deleteImage(image.id).catch(() => undefined)
+      const end = await send(image.id).catch(async (error: unknown) => {
+        // Whoever has to log in anew finds what has arrived.
+        if (!(error instanceof ApiError && error.status === 401)) await takeBack()
         throw error
+      })
+      if (end === 'discarded') {
+        await takeBack()
+        return undefined
       }
       // Only now: a protected image could not have been taken back when its bits were refused.
       if (kept) await changeImage(image.id, [{ op: 'replace', path: '/protected', value: true }])
@@ -79,10 +84,7 @@ export function ImageCreate({ close, done }: { close: () => void; done: (imageId
     if (next.from === 'web' && uri !== source.uri) setDiskFormat(formatOfName(uri.trim()))
     setSource(next)
   }
-  const stop = () => {
-    upload.stop()
-    close()
-  }
+  const uploading = busy && source.from === 'file'
   return (
     <FormModal
       title={t.images.create}
@@ -92,7 +94,7 @@ export function ImageCreate({ close, done }: { close: () => void; done: (imageId
       busy={busy}
       ready={isComplete(source) && name.trim() !== '' && given.error === undefined}
       submit={() => create.mutate()}
-      close={busy && source.from === 'file' ? stop : close}
+      close={uploading ? () => upload.end('closed') : close}
     >
       <ImageSource source={source} change={choose} disabled={busy} />
       <Field label={t.name} id="image-name" required>
@@ -158,7 +160,7 @@ export function ImageCreate({ close, done }: { close: () => void; done: (imageId
           </Field>
         </div>
       </ExpandableSection>
-      {busy && source.from === 'file' && <UploadProgress upload={upload} stop={stop} />}
+      {uploading && <UploadProgress upload={upload} discard={() => upload.end('discarded')} />}
     </FormModal>
   )
 }

@@ -12,16 +12,17 @@ export const noSource: Source = { from: 'file', uri: '' }
 
 const isWebAddress = (text: string) => /^https?:\/\/[^\s/]+/i.test(text.trim())
 
-export const isComplete = ({ from, file, uri }: Source): boolean => (from === 'file' ? file !== undefined : isWebAddress(uri))
+export const isComplete = ({ from, file, uri }: Source): boolean =>
+  from === 'file' ? file !== undefined && file.size > 0 : isWebAddress(uri)
 
-type ImageSourceProps = { source: Source; change: (source: Source) => void; disabled: boolean }
+type ImageSourceProps = { source: Source; change: (source: Source) => void; disabled: boolean; onlyFile?: boolean }
 
-export function ImageSource({ source, change, disabled }: ImageSourceProps) {
+export function ImageSource({ source, change, disabled, onlyFile = false }: ImageSourceProps) {
   const t = useText()
   const methods = useQuery(importMethodsQuery)
   const stores = useQuery(storesQuery)
   const { from, file, uri } = source
-  const fromWeb = methods.data?.includes('web-download') ?? false
+  const fromWeb = !onlyFile && (methods.data?.includes('web-download') ?? false)
   return (
     <>
       {fromWeb && (

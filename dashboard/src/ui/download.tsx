@@ -67,7 +67,7 @@ export function Download({ image, close }: { image: Image; close: () => void }) 
           {t.images.downloadSize(bytes(size))}
         </Button>
         <Button variant="link" onClick={close}>
-          {download.isPending ? t.images.stopUpload : t.close}
+          {download.isPending ? t.images.stopDownload : t.close}
         </Button>
       </ModalFooter>
     </Modal>

@@ -36,8 +36,14 @@ export function useImageActions(afterDelete?: () => void): { actions: (image: Im
       run: () => void navigate({ to: '/servers/launch', search: { image: image.id } }),
     },
     { title: t.images.edit, no: imageCan.change(image, session), run: () => setOpen({ kind: 'edit', image }), separate: true },
-    ...(image.status === 'queued'
-      ? [{ title: t.images.uploadFile, no: imageCan.upload(image, session), run: () => setOpen({ kind: 'upload', image }) }]
+    ...(image.status === 'queued' || image.status === 'uploading'
+      ? [
+          {
+            title: image.status === 'queued' ? t.images.uploadFile : t.images.goOnUpload,
+            no: imageCan.upload(image, session),
+            run: () => setOpen({ kind: 'upload', image }),
+          },
+        ]
       : [{ title: t.images.download, no: imageCan.download(image, session), run: () => setOpen({ kind: 'download', image }) }]),
     image.status === 'deactivated'
       ? { title: t.images.reactivate, no: imageCan.reactivate(image, session), run: () => reactivate.mutate(image) }

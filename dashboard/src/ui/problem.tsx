@@ -37,12 +37,12 @@ export function CauseAndRemedy({ title, cause, remedy, requestId, children }: Fr
 }
 
 /** An error of a query or a mutation. `what` continues the sentence "Could not …". */
-export function Problem({ error, what, retry }: { error: Error; what?: string; retry?: () => void }) {
+export function Problem({ error, what, retry, children }: { error: Error; what?: string; retry?: () => void; children?: ReactNode }) {
   const t = useText()
   return (
     <CauseAndRemedy
       title={t.problem.couldNot(what ?? t.problem.load)}
-      cause={error.message}
+      cause={error instanceof ApiError && error.status === 0 ? t.problem.noAnswer : error.message}
       remedy={remedyOf(error)}
       requestId={error instanceof ApiError ? error.requestId : undefined}
     >
@@ -51,6 +51,7 @@ export function Problem({ error, what, retry }: { error: Error; what?: string; r
           {t.retry}
         </Button>
       )}
+      {children}
     </CauseAndRemedy>
   )
 }

@@ -152,18 +152,18 @@ function limits(call: Call): Answer {
   })
 }
 
-/** Fetches nothing, but takes its time; an address at nowhere.example can't be reached. */
+/** Imports what was staged, or an address: fetches nothing, but takes its time; an address at nowhere.example can't be reached. */
 function importImage({ cloud, params, body }: Call): Answer {
   const image = cloud.images.get(params[0] ?? '')
   if (image === undefined) return { status: 404, body: 'no such image' }
-  const { uri } = body.method as { uri: string }
+  const { uri = '' } = body.method as { uri?: string }
   const task: Row = { id: randomUUID(), image_id: image.id, type: 'api_image_import', status: 'processing', message: '', created_at: now() }
   cloud.tasks.unshift(task)
   image.status = 'importing'
   cloud.changed('image', image.id)
   cloud.later(cloud.delay, () => {
     const reached = !uri.includes('nowhere.example')
-    Object.assign(image, reached ? { status: 'active', size: 1_048_576 } : { status: 'queued' })
+    Object.assign(image, reached ? { status: 'active', size: image.size ?? 1_048_576 } : { status: 'queued' })
     Object.assign(task, reached ? { status: 'success' } : { status: 'failure', message: `${uri} could not be reached` })
     cloud.changed('image', image.id)
   })

@@ -69,6 +69,8 @@ export async function startMock(options: { page: string; port?: number; delay?: 
     const session = cloud.tokens.get(token)
     if (session === undefined) return reply(response, { status: 401, body: { error: { code: 401, message: 'The token is not valid.' } } })
     if (pathname === '/identity/v3/auth/projects') return reply(response, { status: 200, body: { projects: session.user.projects } })
+    if (pathname === '/identity/v3/auth/domains') return reply(response, { status: 200, body: { domains: [] } })
+    if (pathname === '/identity/v3/auth/system') return reply(response, { status: 200, body: { system: [] } })
     if (pathname === '/identity/v3/auth/tokens') {
       cloud.tokens.delete(token)
       return reply(response, { status: 204 })
@@ -77,9 +79,9 @@ export async function startMock(options: { page: string; port?: number; delay?: 
       if (options.stream === false) return reply(response, { status: 404, body: 'no events' })
       return follow(cloud, response)
     }
-    const upload = /^\/image\/v2\/images\/([^/]+)\/file$/.exec(pathname)
+    const upload = /^\/image\/v2\/images\/([^/]+)\/stage$/.exec(pathname)
     if (request.method === 'PUT' && upload?.[1] !== undefined) {
-      Object.assign(cloud.images.get(upload[1]) ?? {}, { status: 'active', size: raw.length })
+      Object.assign(cloud.images.get(upload[1]) ?? {}, { status: 'uploading', size: raw.length })
       cloud.changed('image', upload[1])
       return reply(response, { status: 204 })
     }

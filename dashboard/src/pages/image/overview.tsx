@@ -1,14 +1,21 @@
 // What an image is: every attribute that the image service knows of it, and how its import goes while it is on the way.
-import { Label, LabelGroup } from '@patternfly/react-core'
-import { useQuery } from '@tanstack/react-query'
+import { Button, Label, LabelGroup, Progress } from '@patternfly/react-core'
+import { useMutation, useQuery } from '@tanstack/react-query'
+import { useState } from 'react'
+import { imageCan } from '../../api/can.ts'
 import { projectsQuery } from '../../api/identity-queries.ts'
 import type { Image } from '../../api/image.ts'
-import { imageTasksQuery } from '../../api/queries.ts'
+import { importStaged } from '../../api/image-data.ts'
+import { keys } from '../../api/keys.ts'
+import { imageStagedQuery, imageTasksQuery } from '../../api/queries.ts'
+import { queryClient } from '../../api/query-client.ts'
 import { isAdmin, useSession } from '../../api/session.ts'
-import { useText } from '../../i18n/index.ts'
+import { ImageUpload } from '../../forms/image-upload.tsx'
+import { useLanguage, useText } from '../../i18n/index.ts'
 import { bytes, gibibytes, mebibytes } from '../../ui/format.ts'
 import { Copyable, Facts, Panel, StatusWord, When } from '../../ui/pieces.tsx'
 import { CauseAndRemedy } from '../../ui/problem.tsx'
+import { toastProblem } from '../../ui/toasts.tsx'
 import { visibilityWord } from '../../ui/visibility.tsx'
 
 /** What became of the last import, as long as the image has no bits. */
@@ -25,8 +32,72 @@ function Import({ image }: { image: Image }) {
     )
   if (last?.status === 'failure' || (typeof failed === 'string' && failed !== ''))
     return <CauseAndRemedy title={t.image.importFailed} cause={last?.message || String(failed ?? '')} remedy="importAgain" />
-  if (image.status === 'queued') return <div className="wisp-note">{t.image.waitsForFile}</div>
+  if (image.status === 'queued') return <WaitsForFile image={image} />
+  if (image.status === 'uploading') return <Uploading image={image} />
   return null
+}
+
+/** The dialog that brings the bits, behind a button; nothing for those who may not. */
+function UploadButton({ image, there, children }: { image: Image; there?: string; children: string }) {
+  const session = useSession()
+  const [open, setOpen] = useState(false)
+  if (imageCan.upload(image, session) !== undefined) return null
+  return (
+    <>
+      <Button variant="secondary" onClick={() => setOpen(true)}>
+        {children}
+      </Button>
+      {open && <ImageUpload image={image} there={there} close={() => setOpen(false)} />}
+    </>
+  )
+}
+
+function WaitsForFile({ image }: { image: Image }) {
+  const t = useText()
+  return (
+    <div className="wisp-note wisp-note-action">
+      <span>{t.image.waitsForFile}</span>
+      <UploadButton image={image}>{t.images.uploadFile}</UploadButton>
+    </div>
+  )
+}
+
+/** An upload that goes on in this or another window, or waits for someone to go on with it. */
+function Uploading({ image }: { image: Image }) {
+  const t = useText()
+  const { locale } = useLanguage()
+  const session = useSession()
+  const staged = useQuery({ ...imageStagedQuery(image.id), enabled: imageCan.upload(image, session) === undefined })
+  const finish = useMutation({
+    mutationFn: () => importStaged(image.id, undefined),
+    onSettled: () => queryClient.invalidateQueries({ queryKey: keys.images }),
+    onError: (error) => toastProblem(t.images.doing.upload, error),
+  })
+  if (staged.data === undefined || staged.data === null) return null
+  const { size, total, complete, expires_at } = staged.data
+  if (complete)
+    return (
+      <div className="wisp-note wisp-note-action">
+        <span>{t.image.allArrived}</span>
+        <Button variant="secondary" isLoading={finish.isPending} onClick={() => finish.mutate()}>
+          {t.image.finishImport}
+        </Button>
+      </div>
+    )
+  if (total === null || expires_at === null) return null
+  return (
+    <div className="wisp-note wisp-note-action">
+      <div>
+        <Progress value={Math.floor((size / total) * 100)} title={t.image.arrived(bytes(size), bytes(total))} />
+        <span className="wisp-subtle">
+          {t.image.keptUntil(new Date(expires_at).toLocaleString(locale, { dateStyle: 'medium', timeStyle: 'short' }))}
+        </span>
+      </div>
+      <UploadButton image={image} there={t.images.goOnHelp(bytes(size), bytes(total))}>
+        {t.images.goOnUpload}
+      </UploadButton>
+    </div>
+  )
 }
 
 export function ImageOverview({ image }: { image: Image }) {
