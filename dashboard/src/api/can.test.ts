@@ -53,7 +53,12 @@ test('a network is held by the ports of servers, not by its own DHCP port', () =
   assert.equal(networkCan.delete(network, [], 'other', true), undefined)
 })
 
-const session = (...roles: string[]) => ({ roles, project: { id: 'mine', name: 'mine' }, user: { id: 'me', name: 'me' } }) as Session
+const session = (...roles: string[]) => {
+  const mine = { id: 'mine', name: 'mine' }
+  return { roles, scope: { kind: 'project', ...mine }, project: mine, user: { id: 'me', name: 'me' } } as Session
+}
+const inDomain = (role: string) =>
+  ({ ...session(role), scope: { kind: 'domain', id: 'd', name: 'd' }, project: { id: '', name: '' } }) as Session
 const reader = session('reader')
 const member = session('member', 'reader')
 const admin = session('admin', 'manager', 'member', 'reader')
@@ -63,6 +68,17 @@ test('readers look, members change, administrators administer', () => {
   assert.equal(roleCan.change(member), undefined)
   assert.equal(roleCan.administer(member), 'needsAdmin')
   assert.equal(roleCan.administer(admin), undefined)
+})
+
+test('whoever administers a domain administers its people and projects, and not the cloud', () => {
+  for (const role of ['manager', 'admin']) {
+    assert.equal(roleCan.administerPeople(inDomain(role)), undefined)
+    assert.equal(roleCan.administer(inDomain(role)), 'needsAdmin')
+    assert.equal(userCan.remove({ id: 'other' } as User, inDomain(role)), undefined)
+    assert.equal(domainCan.delete({ id: 'd', enabled: false } as Domain, inDomain(role)), 'needsAdmin')
+  }
+  assert.equal(roleCan.administerPeople(inDomain('member')), 'needsAdmin')
+  assert.equal(roleCan.administerPeople(session('manager')), 'needsAdmin')
 })
 
 test("an image is changed by its project's members and by administrators", () => {

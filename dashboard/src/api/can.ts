@@ -4,7 +4,7 @@ import type { Server } from './compute.ts'
 import type { Image } from './image.ts'
 import type { Network, Port, SecurityGroup } from './network.ts'
 import type { Domain, Project } from './projects.ts'
-import { isAdmin, type Session } from './session.ts'
+import { administersPeople, isAdmin, type Session } from './session.ts'
 import type { User } from './users.ts'
 
 export type Why =
@@ -90,6 +90,8 @@ export const roleCan = {
   change: ({ roles }: Session): Verdict =>
     roles.some((role) => ['member', 'manager', 'admin'].includes(role)) ? undefined : 'needsMember',
   administer: (session: Session): Verdict => (isAdmin(session) ? undefined : 'needsAdmin'),
+  /** Users, groups, projects and who has which role: also those who administer one domain. */
+  administerPeople: (session: Session): Verdict => (administersPeople(session) ? undefined : 'needsAdmin'),
 }
 
 /** May the caller change this image's record? Its project's members and administrators may. */
@@ -103,7 +105,7 @@ export const imageCan = {
   change: ownImage,
   delete: (image: Image, session: Session): Verdict => ownImage(image, session) ?? (image.protected ? 'imageProtected' : undefined),
   upload: (image: Image, session: Session): Verdict =>
-    ownImage(image, session) ?? (image.status === 'queued' ? undefined : 'imageNotQueued'),
+    ownImage(image, session) ?? (['queued', 'uploading'].includes(image.status) ? undefined : 'imageNotQueued'),
   deactivate: (image: Image, session: Session): Verdict =>
     ownImage(image, session) ?? (image.status === 'active' ? undefined : 'imageNotActive'),
   reactivate: (image: Image, session: Session): Verdict =>
@@ -123,18 +125,19 @@ export const imageCan = {
 export const projectCan = {
   /** `all` are the projects that are known, to see whether some are below this one. */
   delete: ({ id }: Project, all: Project[], session: Session): Verdict => {
-    const no = roleCan.administer(session)
+    const no = roleCan.administerPeople(session)
     if (no !== undefined) return no
     if (id === session.project.id) return 'projectInUse'
     return all.some(({ parent_id }) => parent_id === id) ? 'projectHasProjects' : undefined
   },
   disable: ({ id }: Project, session: Session): Verdict =>
-    roleCan.administer(session) ?? (id === session.project.id ? 'projectInUse' : undefined),
+    roleCan.administerPeople(session) ?? (id === session.project.id ? 'projectInUse' : undefined),
 }
 
 export const userCan = {
   /** Disabling or deleting: nobody locks themselves out. */
-  remove: ({ id }: User, session: Session): Verdict => roleCan.administer(session) ?? (id === session.user.id ? 'userIsYou' : undefined),
+  remove: ({ id }: User, session: Session): Verdict =>
+    roleCan.administerPeople(session) ?? (id === session.user.id ? 'userIsYou' : undefined),
 }
 
 export const domainCan = {

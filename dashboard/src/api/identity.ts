@@ -1,21 +1,22 @@
-// Logging in with identity v3: a password gives an unscoped token, the list of projects is read with it, and it is exchanged for one scoped to the
-// chosen project.
+// Logging in with identity v3: a password gives an unscoped token, what it may be scoped to is read with it, and it is exchanged for one with
+// the chosen scope: a project, a domain, or the system.
 import { ApiError, messageOf } from './http.ts'
-import { currentSession, rememberedChoice, type Session, sessionStarted } from './session.ts'
+import { currentSession, rememberedChoice, type Scope, type Session, sessionStarted } from './session.ts'
 
-export type Project = { id: string; name: string }
+type Named = { id: string; name: string }
 
 type TokenBody = {
   token: {
     expires_at: string
     user: { id: string; name: string }
-    project?: { id: string; name: string }
+    project?: Named
+    domain?: Named
     roles?: { name: string }[]
     catalog?: { type: string; endpoints: { interface: string; region?: string; region_id?: string; url: string }[] }[]
   }
 }
 
-/** The user has no role on any project: nothing to show them. */
+/** The user has no role on anything: nothing to show them. */
 export class NoProject extends Error {}
 
 async function authenticate(auth: unknown): Promise<{ id: string; body: TokenBody }> {
@@ -40,8 +41,8 @@ async function authenticate(auth: unknown): Promise<{ id: string; body: TokenBod
   return { id: response.headers.get('x-subject-token') ?? '', body: JSON.parse(text) as TokenBody }
 }
 
-async function projectsOf(token: string): Promise<Project[]> {
-  const response = await fetch('/identity/v3/auth/projects', { headers: { 'x-auth-token': token, accept: 'application/json' } })
+async function read<T>(token: string, path: string): Promise<T> {
+  const response = await fetch(`/identity/v3${path}`, { headers: { 'x-auth-token': token, accept: 'application/json' } })
   const text = await response.text()
   if (!response.ok)
     throw new ApiError(
@@ -50,12 +51,39 @@ async function projectsOf(token: string): Promise<Project[]> {
       messageOf(text, response.status),
       response.headers.get('x-openstack-request-id') ?? undefined,
     )
-  const { projects } = JSON.parse(text) as { projects: (Project & { enabled?: boolean })[] }
-  return projects.filter(({ enabled }) => enabled !== false).map(({ id, name }) => ({ id, name }))
+  return JSON.parse(text) as T
 }
 
-async function scope(token: string, projects: Project[], projectId: string): Promise<Session> {
-  const { id, body } = await authenticate({ identity: { methods: ['token'], token: { id: token } }, scope: { project: { id: projectId } } })
+/** What a session may be for. */
+type Choices = Pick<Session, 'projects' | 'domains' | 'system'>
+
+async function choicesOf(token: string): Promise<Choices> {
+  const usable = (rows: (Named & { enabled?: boolean })[]) =>
+    rows.filter(({ enabled }) => enabled !== false).map(({ id, name }) => ({ id, name }))
+  const [{ projects }, { domains }, { system }] = await Promise.all([
+    read<{ projects: Named[] }>(token, '/auth/projects'),
+    read<{ domains: Named[] }>(token, '/auth/domains'),
+    read<{ system: { all?: boolean }[] }>(token, '/auth/system'),
+  ])
+  return { projects: usable(projects), domains: usable(domains), system: system.some(({ all }) => all === true) }
+}
+
+const choicesIn = ({ projects, domains, system }: Session): Choices => ({ projects, domains, system })
+
+const wholeSystem: Scope = { kind: 'system', id: 'all', name: '' }
+
+/** The scopes in the order in which one of them is taken if none was chosen before. */
+export function scopesOf({ projects, domains, system }: Choices): Scope[] {
+  return [
+    ...projects.map((project) => ({ kind: 'project' as const, ...project })),
+    ...domains.map((domain) => ({ kind: 'domain' as const, ...domain })),
+    ...(system ? [wholeSystem] : []),
+  ]
+}
+
+async function begin(token: string, choices: Choices, scope: Scope): Promise<Session> {
+  const wanted = scope.kind === 'system' ? { system: { all: true } } : { [scope.kind]: { id: scope.id } }
+  const { id, body } = await authenticate({ identity: { methods: ['token'], token: { id: token } }, scope: wanted })
   const catalog = (body.token.catalog ?? []).flatMap(({ type, endpoints }) =>
     endpoints
       .filter((entry) => entry.interface === 'public')
@@ -67,8 +95,9 @@ async function scope(token: string, projects: Project[], projectId: string): Pro
     token: id,
     expiresAt: body.token.expires_at,
     user: { id: body.token.user.id, name: body.token.user.name },
-    project: { id: projectId, name: body.token.project?.name ?? projectId },
-    projects,
+    scope,
+    project: scope.kind === 'project' ? { id: scope.id, name: body.token.project?.name ?? scope.name } : { id: '', name: '' },
+    ...choices,
     roles: (body.token.roles ?? []).map(({ name }) => name),
     region: remembered !== undefined && regions.includes(remembered) ? remembered : (regions[0] ?? ''),
     regions,
@@ -76,7 +105,7 @@ async function scope(token: string, projects: Project[], projectId: string): Pro
   }
 }
 
-/** Logs in and starts the session in the project used last time, or the first one. Throws ApiError (401: wrong name or password) or NoProject. */
+/** Logs in and starts the session in the scope used last time, or the first one. Throws ApiError (401: wrong name or password) or NoProject. */
 export async function logIn(domain: string, user: string, password: string): Promise<void> {
   const { id } = await authenticate({
     identity: { methods: ['password'], password: { user: { name: user, domain: { name: domain }, password } } },
@@ -86,11 +115,12 @@ export async function logIn(domain: string, user: string, password: string): Pro
 
 /** The same with an unscoped token, such as a sign-in by an identity provider leaves behind. */
 export async function logInWith(token: string, user: string): Promise<void> {
-  const projects = await projectsOf(token)
-  const remembered = projects.find((project) => project.id === rememberedChoice().project)
-  const chosen = remembered ?? projects[0]
+  const choices = await choicesOf(token)
+  const scopes = scopesOf(choices)
+  const { kind, id } = rememberedChoice()
+  const chosen = scopes.find((scope) => scope.kind === kind && scope.id === id) ?? scopes[0]
   if (chosen === undefined) throw new NoProject(user)
-  sessionStarted(await scope(token, projects, chosen.id))
+  sessionStarted(await begin(token, choices, chosen))
 }
 
 /** An identity provider by which one may sign in, and the address at which that begins. */
@@ -102,10 +132,15 @@ export async function listWebSso(signal: AbortSignal): Promise<WebSso[]> {
   return response.ok ? ((await response.json()) as { websso: WebSso[] }).websso : []
 }
 
-/** Exchanges the token for one scoped to another project. */
-export async function switchProject(projectId: string): Promise<void> {
+/** Exchanges the token for one with another scope; what one may choose is read anew, because it may have changed. */
+export async function switchScope(scope: Scope): Promise<void> {
   const session = currentSession()
-  if (session !== undefined) sessionStarted(await scope(session.token, session.projects, projectId))
+  if (session !== undefined) sessionStarted(await begin(session.token, await choicesOf(session.token), scope))
+}
+
+export async function switchProject(id: string): Promise<void> {
+  const name = currentSession()?.projects.find((project) => project.id === id)?.name ?? id
+  await switchScope({ kind: 'project', id, name })
 }
 
 export function switchRegion(region: string): void {
@@ -118,7 +153,7 @@ export async function renewSession(password: string): Promise<void> {
   const session = currentSession()
   if (session === undefined) return
   const { id } = await authenticate({ identity: { methods: ['password'], password: { user: { id: session.user.id, password } } } })
-  sessionStarted(await scope(id, session.projects, session.project.id))
+  sessionStarted(await begin(id, choicesIn(session), session.scope))
 }
 
 /** Where the identity service answers, as files for other programs name it. */

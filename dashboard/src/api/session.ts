@@ -1,14 +1,22 @@
-// Who is logged in, to which project and region. The token lives in sessionStorage only (gone with the tab); the choice of project and region,
-// which is no secret, is remembered in localStorage.
+// Who is logged in, for which scope (a project, a domain, the whole system) and region. The token lives in sessionStorage only (gone with the
+// tab); the choice of scope and region, which is no secret, is remembered in localStorage.
 import { useSyncExternalStore } from 'react'
 import type { Service } from './http.ts'
+
+/** What a token is for. A domain's and the system's tokens are for administration: they reach no servers, networks and images. */
+export type Scope = { kind: 'project' | 'domain'; id: string; name: string } | { kind: 'system'; id: 'all'; name: '' }
 
 export type Session = {
   token: string
   expiresAt: string
   user: { id: string; name: string }
+  scope: Scope
+  /** The scope's project; its id and name are empty in a domain and in the system. */
   project: { id: string; name: string }
+  /** What else one may choose. */
   projects: { id: string; name: string }[]
+  domains: { id: string; name: string }[]
+  system: boolean
   roles: string[]
   region: string
   regions: string[]
@@ -73,7 +81,7 @@ export function sessionStarted(next: Session): void {
   session = next
   ended = undefined
   sessionStorage.setItem(storageKey, JSON.stringify(next))
-  localStorage.setItem(choiceKey, JSON.stringify({ project: next.project.id, region: next.region }))
+  localStorage.setItem(choiceKey, JSON.stringify({ kind: next.scope.kind, id: next.scope.id, region: next.region }))
   changed()
 }
 
@@ -99,10 +107,10 @@ export function takeWebSsoToken(): string | undefined {
   return token
 }
 
-/** The project and region chosen last time on this browser. */
-export function rememberedChoice(): { project?: string; region?: string } {
+/** The scope and region chosen last time on this browser. */
+export function rememberedChoice(): { kind?: string; id?: string; region?: string } {
   try {
-    return (JSON.parse(localStorage.getItem(choiceKey) ?? '{}') ?? {}) as { project?: string; region?: string }
+    return (JSON.parse(localStorage.getItem(choiceKey) ?? '{}') ?? {}) as { kind?: string; id?: string; region?: string }
   } catch {
     return {}
   }
@@ -119,16 +127,31 @@ const nobody: Session = {
   token: '',
   expiresAt: '',
   user: { id: '', name: '' },
+  scope: { kind: 'project', id: '', name: '' },
   project: { id: '', name: '' },
   projects: [],
+  domains: [],
+  system: false,
   roles: [],
   region: '',
   regions: [],
   catalog: [],
 }
 
-export function isAdmin(of: Session): boolean {
-  return of.roles.includes('admin')
+/** Of the whole cloud: with a domain's token one administers that domain only. */
+export function isAdmin({ roles, scope }: Session): boolean {
+  return roles.includes('admin') && scope.kind !== 'domain'
+}
+
+/** Does one administer users, groups and projects: those of the cloud, or those of the domain that was chosen? */
+export function administersPeople(of: Session): boolean {
+  return isAdmin(of) || (of.scope.kind === 'domain' && of.roles.some((role) => role === 'admin' || role === 'manager'))
+}
+
+/** In which domain one makes things, unless one says otherwise. */
+export function useHomeDomain(): string {
+  const { scope } = useSession()
+  return scope.kind === 'domain' ? scope.id : 'default'
 }
 
 /** A service's address: this origin's own, or the catalog's when the cloud has several regions and another one is chosen. */

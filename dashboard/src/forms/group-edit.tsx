@@ -4,6 +4,7 @@ import { useMutation } from '@tanstack/react-query'
 import { useState } from 'react'
 import { keys } from '../api/keys.ts'
 import { queryClient } from '../api/query-client.ts'
+import { useHomeDomain } from '../api/session.ts'
 import { changeGroup, createGroup, type Group } from '../api/users.ts'
 import { useText } from '../i18n/index.ts'
 import { DomainChoice } from '../ui/domain-filter.tsx'
@@ -13,10 +14,11 @@ import { FormModal } from '../ui/form-modal.tsx'
 /** Without `group` it creates one. */
 export function GroupEdit({ group, close, done }: { group?: Group; close: () => void; done?: (id: string) => void }) {
   const t = useText()
+  const home = useHomeDomain()
   const fresh = group === undefined
   const [name, setName] = useState(group?.name ?? '')
   const [description, setDescription] = useState(group?.description ?? '')
-  const [domain, setDomain] = useState(group?.domain_id ?? 'default')
+  const [domain, setDomain] = useState(group?.domain_id ?? home)
   const save = useMutation({
     mutationFn: () => {
       const fields = { name: name.trim(), description }

@@ -6,6 +6,7 @@ import { projectsQuery } from '../api/identity-queries.ts'
 import { keys } from '../api/keys.ts'
 import { changeProject, createProject, type Project } from '../api/projects.ts'
 import { queryClient } from '../api/query-client.ts'
+import { useHomeDomain } from '../api/session.ts'
 import { useText } from '../i18n/index.ts'
 import { DomainChoice } from '../ui/domain-filter.tsx'
 import { Field } from '../ui/field.tsx'
@@ -18,11 +19,12 @@ type ProjectEditProps = { project?: Project; parent?: Project | undefined; close
 /** Without `project` it creates one; `parent` is where it suggests to put it. */
 export function ProjectEdit({ project, parent, close, done }: ProjectEditProps) {
   const t = useText()
+  const home = useHomeDomain()
   const fresh = project === undefined
   const projects = useQuery({ ...projectsQuery, enabled: fresh })
   const [name, setName] = useState(project?.name ?? '')
   const [description, setDescription] = useState(project?.description ?? '')
-  const [domain, setDomain] = useState(parent?.domain_id ?? 'default')
+  const [domain, setDomain] = useState(parent?.domain_id ?? home)
   const [above, setAbove] = useState(parent?.id)
   const [tags, setTags] = useState(project?.tags?.join(', ') ?? '')
   const [enabled, setEnabled] = useState(project?.enabled ?? true)

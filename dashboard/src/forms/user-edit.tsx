@@ -6,6 +6,7 @@ import { projectsQuery, rolesQuery } from '../api/identity-queries.ts'
 import { keys } from '../api/keys.ts'
 import { queryClient } from '../api/query-client.ts'
 import { grant } from '../api/roles.ts'
+import { useHomeDomain } from '../api/session.ts'
 import { changeUser, createUser, type User } from '../api/users.ts'
 import { useText } from '../i18n/index.ts'
 import { DomainChoice, useDomainName } from '../ui/domain-filter.tsx'
@@ -17,12 +18,13 @@ import { Pick } from '../ui/pick.tsx'
 /** Without `user` it creates one. */
 export function UserEdit({ user, close, done }: { user?: User; close: () => void; done?: (id: string) => void }) {
   const t = useText()
+  const home = useHomeDomain()
   const fresh = user === undefined
   const projects = useQuery(projectsQuery)
   const roles = useQuery({ ...rolesQuery(), enabled: fresh })
   const domainName = useDomainName()
   const [name, setName] = useState(user?.name ?? '')
-  const [domain, setDomain] = useState(user?.domain_id ?? 'default')
+  const [domain, setDomain] = useState(user?.domain_id ?? home)
   const [email, setEmail] = useState(user?.email ?? '')
   const [description, setDescription] = useState(user?.description ?? '')
   const [project, setProject] = useState(user?.default_project_id ?? undefined)
@@ -40,14 +42,14 @@ export function UserEdit({ user, close, done }: { user?: User; close: () => void
         default_project_id: project ?? null,
       }
       if (user !== undefined) return changeUser(user.id, fields)
-      const { email: mail, description: text, default_project_id: home } = fields
+      const { email: mail, description: text, default_project_id: first } = fields
       const made = await createUser({
         name: fields.name,
         domain_id: domain,
         enabled: true,
         ...(mail === null ? {} : { email: mail }),
         ...(text === null ? {} : { description: text }),
-        ...(home === null ? {} : { default_project_id: home }),
+        ...(first === null ? {} : { default_project_id: first }),
         ...(password === undefined ? {} : { password }),
         ...(mustChange ? {} : { options: { ignore_change_password_upon_first_use: true } }),
       })

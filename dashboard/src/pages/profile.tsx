@@ -9,6 +9,7 @@ import { PasswordChange } from '../forms/password-change.tsx'
 import { useText } from '../i18n/index.ts'
 import { Copyable, Facts, PageHeader, Panel, Waiting, When } from '../ui/pieces.tsx'
 import { Problem } from '../ui/problem.tsx'
+import { scopeWord } from '../ui/scope.tsx'
 
 export function ProfilePage() {
   const t = useText()
@@ -50,7 +51,7 @@ export function ProfilePage() {
               <Label key={role}>{role}</Label>
             ))}
           </LabelGroup>
-          <p className="wisp-subtle wisp-note-line">{t.profile.rolesIn(session.project.name)}</p>
+          <p className="wisp-subtle wisp-note-line">{scopeWord(t, session.scope)}</p>
         </Panel>
         <Panel title={t.projects.title} actions={<Link to="/projects">{t.projects.title}</Link>}>
           {projects.isPending && <Waiting />}

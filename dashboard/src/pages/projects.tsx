@@ -8,7 +8,7 @@ import { roleCan } from '../api/can.ts'
 import { switchProject } from '../api/identity.ts'
 import { projectsOfQuery, projectsQuery } from '../api/identity-queries.ts'
 import { asTree, type Project } from '../api/projects.ts'
-import { isAdmin, useSession } from '../api/session.ts'
+import { administersPeople, useSession } from '../api/session.ts'
 import { ProjectEdit } from '../forms/project-edit.tsx'
 import { useText } from '../i18n/index.ts'
 import type { IdentitySearch } from '../routes.tsx'
@@ -30,7 +30,7 @@ export function ProjectsPage() {
   const session = useSession()
   const navigate = useNavigate()
   const search = route.useSearch()
-  const admin = isAdmin(session)
+  const admin = administersPeople(session)
   const all = useQuery({ ...projectsQuery, enabled: admin })
   const own = useQuery({ ...projectsOfQuery(session.user.id), enabled: !admin })
   const domainName = useDomainName(admin)
@@ -48,7 +48,7 @@ export function ProjectsPage() {
       ? asTree(inDomain)
       : inDomain.filter(({ name, id }) => name.toLowerCase().includes(wanted) || id === wanted).map((project) => ({ project, depth: 0 }))
   const { rows, page, pages } = pageOf(tree, search.page ?? 1)
-  const no = roleCan.administer(session)
+  const no = roleCan.administerPeople(session)
   const create = (
     <WithReason no={no}>
       <Button isDisabled={no !== undefined} onClick={() => setCreating({})}>

@@ -73,7 +73,7 @@ export function Assignments({ of, target, actor }: AssignmentsProps) {
   const nameOf = ({ role, user, group, scope }: Assignment) =>
     [role.name, user?.name ?? group?.name, scope.project?.name ?? scope.domain?.name].filter((part) => part !== undefined).join(' · ')
   const inherited = ({ scope }: Assignment) => scope['OS-INHERIT:inherited_to'] === 'projects'
-  const no = roleCan.administer(session)
+  const no = roleCan.administerPeople(session)
   const side: Column<Assignment>[] =
     target !== undefined
       ? [

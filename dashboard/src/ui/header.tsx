@@ -15,13 +15,14 @@ import {
   Tooltip,
 } from '@patternfly/react-core'
 import { useMutation } from '@tanstack/react-query'
-import { Link, useNavigate } from '@tanstack/react-router'
+import { Link, useNavigate, useRouter } from '@tanstack/react-router'
 import { type ReactNode, useState } from 'react'
-import { revokeToken, switchProject, switchRegion } from '../api/identity.ts'
+import { revokeToken, scopesOf, switchRegion, switchScope } from '../api/identity.ts'
 import { useLive } from '../api/live.ts'
-import { sessionEnded, useSession } from '../api/session.ts'
+import { type Scope, sessionEnded, useSession } from '../api/session.ts'
 import { changeLanguage, languages, useLanguage, useText } from '../i18n/index.ts'
 import { Brand } from './brand.tsx'
+import { needsProject } from './scope.tsx'
 import { changeTheme, type Theme, useTheme } from './theme.ts'
 import { toastProblem } from './toasts.tsx'
 
@@ -74,7 +75,13 @@ export function LanguageMenu() {
   const choose = (value: string) => void changeLanguage(value === 'zh' ? 'zh' : 'en')
   const choices = languages.map(({ code, name }) => ({ value: code, text: name }))
   const shown = languages.find(({ code }) => code === language)?.name
-  return <HeaderMenu label={t.header.language} shown={shown} groups={[{ title: t.header.language, choices, chosen: language, choose }]} />
+  return (
+    <HeaderMenu
+      label={`${t.header.language}: ${shown}`}
+      shown={shown}
+      groups={[{ title: t.header.language, choices, chosen: language, choose }]}
+    />
+  )
 }
 
 function LiveSign() {
@@ -97,7 +104,15 @@ export function Header() {
   const session = useSession()
   const theme = useTheme()
   const navigate = useNavigate()
-  const change = useMutation({ mutationFn: switchProject, onError: (error) => toastProblem(t.header.switchProject, error) })
+  const router = useRouter()
+  const change = useMutation({
+    mutationFn: switchScope,
+    // What was looked at may not be there in another scope.
+    onSuccess: (_nothing, { kind }) => {
+      if (kind !== 'project' && needsProject(router.state.location.pathname)) void navigate({ to: '/projects' })
+    },
+    onError: (error) => toastProblem(t.header.switchScope, error),
+  })
   const logOut = () =>
     void revokeToken()
       .catch(() => undefined)
@@ -107,13 +122,24 @@ export function Header() {
     { value: 'light', text: t.header.themeLight },
     { value: 'dark', text: t.header.themeDark },
   ]
+  const scopeName = session.scope.kind === 'system' ? t.scope.system : session.scope.name
+  const keyOf = ({ kind, id }: Scope) => `${kind} ${id}`
+  const scopes = scopesOf(session)
+  const titles = { project: t.header.projects, domain: t.header.domains, system: t.scope.administration }
   const places = [
-    {
-      title: t.header.switchProject,
-      choices: session.projects.map(({ id, name }) => ({ value: id, text: name })),
-      chosen: session.project.id,
-      choose: (id: string) => change.mutate(id),
-    },
+    ...(['project', 'domain', 'system'] as const)
+      .map((kind) => ({
+        title: titles[kind],
+        choices: scopes
+          .filter((scope) => scope.kind === kind)
+          .map((scope) => ({ value: keyOf(scope), text: scope.kind === 'system' ? t.scope.system : scope.name })),
+        chosen: keyOf(session.scope),
+        choose: (key: string) => {
+          const scope = scopes.find((each) => keyOf(each) === key)
+          if (scope !== undefined) change.mutate(scope)
+        },
+      }))
+      .filter(({ choices }) => choices.length > 0),
     ...(session.regions.length > 1
       ? [
           {
@@ -140,11 +166,12 @@ export function Header() {
       <MastheadContent>
         <div className="wisp-header">
           <HeaderMenu
-            label={`${t.header.project}: ${session.project.name}`}
+            label={`${t.scope.kinds[session.scope.kind]}: ${scopeName} ${session.region}`.trim()}
             shown={
               <span className="wisp-project">
-                <strong>{session.project.name}</strong>
-                {session.region !== '' && <span>{session.region}</span>}
+                {session.scope.kind === 'domain' && <span>{t.scope.kinds.domain}</span>}
+                <strong>{scopeName}</strong>
+                {session.region !== '' && <span className="wisp-region">{session.region}</span>}
               </span>
             }
             groups={places}

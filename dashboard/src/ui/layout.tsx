@@ -3,10 +3,11 @@ import { Nav, NavGroup, NavItem, Page, PageSidebar, PageSidebarBody, SkipToConte
 import { Link, Outlet, useLocation, useRouter } from '@tanstack/react-router'
 import { type ReactNode, Suspense, useEffect } from 'react'
 import { followEvents } from '../api/live.ts'
-import { currentSession, isAdmin, onSessionChange, useSession, whyEnded } from '../api/session.ts'
+import { administersPeople, currentSession, isAdmin, onSessionChange, useSession, whyEnded } from '../api/session.ts'
 import { useText } from '../i18n/index.ts'
 import { Header } from './header.tsx'
 import { Waiting } from './pieces.tsx'
+import { InScope } from './scope.tsx'
 import { Toasts } from './toasts.tsx'
 
 type Place =
@@ -40,34 +41,39 @@ function NavLink({ to, children }: { to: Place; children: ReactNode }) {
 function Navigation() {
   const t = useText()
   const session = useSession()
+  const inProject = session.scope.kind === 'project'
   return (
     <PageSidebar className="wisp-sidebar">
       <PageSidebarBody>
         <Nav aria-label={t.nav.label}>
-          <ul className="pf-v6-c-nav__list">
-            <NavLink to="/">{t.nav.overview}</NavLink>
-          </ul>
-          <NavGroup title={t.nav.compute}>
-            <NavLink to="/servers">{t.nav.servers}</NavLink>
-            <NavLink to="/images">{t.nav.images}</NavLink>
-            <NavLink to="/key-pairs">{t.nav.keyPairs}</NavLink>
-          </NavGroup>
-          <NavGroup title={t.nav.network}>
-            <NavLink to="/networks">{t.nav.networks}</NavLink>
-            <NavLink to="/security-groups">{t.nav.securityGroups}</NavLink>
-          </NavGroup>
+          {inProject && (
+            <>
+              <ul className="pf-v6-c-nav__list">
+                <NavLink to="/">{t.nav.overview}</NavLink>
+              </ul>
+              <NavGroup title={t.nav.compute}>
+                <NavLink to="/servers">{t.nav.servers}</NavLink>
+                <NavLink to="/images">{t.nav.images}</NavLink>
+                <NavLink to="/key-pairs">{t.nav.keyPairs}</NavLink>
+              </NavGroup>
+              <NavGroup title={t.nav.network}>
+                <NavLink to="/networks">{t.nav.networks}</NavLink>
+                <NavLink to="/security-groups">{t.nav.securityGroups}</NavLink>
+              </NavGroup>
+            </>
+          )}
           <NavGroup title={t.nav.identity}>
             <NavLink to="/projects">{t.nav.projects}</NavLink>
-            <NavLink to="/limits">{t.nav.limits}</NavLink>
-            <NavLink to="/application-credentials">{t.nav.applicationCredentials}</NavLink>
+            {inProject && <NavLink to="/limits">{t.nav.limits}</NavLink>}
+            {inProject && <NavLink to="/application-credentials">{t.nav.applicationCredentials}</NavLink>}
           </NavGroup>
-          {isAdmin(session) && (
+          {administersPeople(session) && (
             <NavGroup title={t.nav.admin}>
               <NavLink to="/users">{t.nav.users}</NavLink>
               <NavLink to="/groups">{t.nav.groups}</NavLink>
-              <NavLink to="/roles">{t.nav.roles}</NavLink>
+              {isAdmin(session) && <NavLink to="/roles">{t.nav.roles}</NavLink>}
               <NavLink to="/domains">{t.nav.domains}</NavLink>
-              <NavLink to="/hypervisors">{t.nav.hypervisors}</NavLink>
+              {isAdmin(session) && inProject && <NavLink to="/hypervisors">{t.nav.hypervisors}</NavLink>}
             </NavGroup>
           )}
         </Nav>
@@ -79,7 +85,7 @@ function Navigation() {
 export function Layout() {
   const t = useText()
   const router = useRouter()
-  const { token, project } = useSession()
+  const { token, scope } = useSession()
   useEffect(() => {
     if (token === '') return
     const stop = new AbortController()
@@ -106,10 +112,12 @@ export function Layout() {
       mainContainerId="main"
       className="wisp-page"
     >
-      <div className="wisp-main" key={project.id}>
-        <Suspense fallback={<Waiting />}>
-          <Outlet />
-        </Suspense>
+      <div className="wisp-main" key={`${scope.kind} ${scope.id}`}>
+        <InScope>
+          <Suspense fallback={<Waiting />}>
+            <Outlet />
+          </Suspense>
+        </InScope>
       </div>
       <Toasts />
     </Page>

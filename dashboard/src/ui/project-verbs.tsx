@@ -27,10 +27,10 @@ export function useProjectVerbs(afterDelete?: () => void): ProjectVerbs {
     onError: (error) => toastProblem(t.projects.doing.change, error),
   })
   const actions = (project: Project, all: Project[]): RowAction[] => [
-    { title: t.edit, no: roleCan.administer(session), run: () => setOpen({ kind: 'edit', project }) },
+    { title: t.edit, no: roleCan.administerPeople(session), run: () => setOpen({ kind: 'edit', project }) },
     project.enabled
       ? { title: t.disable, no: projectCan.disable(project, session), run: () => setOpen({ kind: 'disable', project }) }
-      : { title: t.enable, no: roleCan.administer(session), run: () => enable.mutate(project) },
+      : { title: t.enable, no: roleCan.administerPeople(session), run: () => enable.mutate(project) },
     {
       title: t.delete,
       no: projectCan.delete(project, all, session),

@@ -27,11 +27,11 @@ export function useUserVerbs(afterDelete?: () => void): { actions: (user: User) 
     onError: (error) => toastProblem(t.users.doing.change, error),
   })
   const actions = (user: User): RowAction[] => [
-    { title: t.edit, no: roleCan.administer(session), run: () => setOpen({ kind: 'edit', user }) },
+    { title: t.edit, no: roleCan.administerPeople(session), run: () => setOpen({ kind: 'edit', user }) },
     { title: t.users.setPassword, no: userCan.remove(user, session), run: () => setOpen({ kind: 'password', user }) },
     user.enabled
       ? { title: t.disable, no: userCan.remove(user, session), run: () => setOpen({ kind: 'disable', user }) }
-      : { title: t.enable, no: roleCan.administer(session), run: () => enable.mutate(user) },
+      : { title: t.enable, no: roleCan.administerPeople(session), run: () => enable.mutate(user) },
     {
       title: t.delete,
       no: userCan.remove(user, session),

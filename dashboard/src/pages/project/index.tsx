@@ -3,7 +3,7 @@ import { Tab, Tabs, TabTitleText } from '@patternfly/react-core'
 import { useQuery } from '@tanstack/react-query'
 import { getRouteApi, useNavigate } from '@tanstack/react-router'
 import { projectQuery, projectsQuery } from '../../api/identity-queries.ts'
-import { isAdmin, useSession } from '../../api/session.ts'
+import { administersPeople, useSession } from '../../api/session.ts'
 import { useText } from '../../i18n/index.ts'
 import { type ProjectTab, projectTabs } from '../../routes.tsx'
 import { Assignments } from '../../ui/assignments.tsx'
@@ -23,7 +23,7 @@ export function ProjectPage() {
   const navigate = useNavigate()
   const { projectId } = route.useParams()
   const { tab = 'overview' } = route.useSearch()
-  const admin = isAdmin(session)
+  const admin = administersPeople(session)
   const query = useQuery(projectQuery(projectId))
   const all = useQuery({ ...projectsQuery, enabled: admin })
   const { actions, dialog } = useProjectVerbs(() => void navigate({ to: '/projects' }))
@@ -38,8 +38,8 @@ export function ProjectPage() {
     )
   const open = (next: ProjectTab) =>
     void navigate({ to: '/projects/$projectId', params: { projectId }, search: { tab: next === 'overview' ? undefined : next } })
-  // Who else has a role is for administrators to know.
-  const tabs = projectTabs.filter((name) => admin || name !== 'members')
+  // Who else has a role is for administrators to know; what is used is asked of services that know projects only.
+  const tabs = projectTabs.filter((name) => (admin || name !== 'members') && (name !== 'quotas' || session.scope.kind === 'project'))
   const shown = tabs.includes(tab) ? tab : 'overview'
   return (
     <>
