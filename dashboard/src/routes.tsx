@@ -27,9 +27,10 @@ const login = createRoute({
 const consoleWindow = createRoute({
   getParentRoute: () => root,
   path: '/console',
-  validateSearch: (search): { token?: string | undefined; server?: string | undefined } => ({
+  validateSearch: (search): { token?: string | undefined; server?: string | undefined; protocol?: 'vnc' | 'serial' | undefined } => ({
     token: text(search.token),
     server: text(search.server),
+    protocol: search.protocol === 'vnc' || search.protocol === 'serial' ? search.protocol : undefined,
   }),
   component: lazyRouteComponent(() => import('./pages/console.tsx'), 'ConsolePage'),
 })
@@ -271,6 +272,13 @@ const profile = createRoute({
   component: lazyRouteComponent(() => import('./pages/profile.tsx'), 'ProfilePage'),
 })
 
+/** Whoever is logged in keeps the frame around them where an address leads nowhere. */
+const nowhere = createRoute({
+  getParentRoute: () => inside,
+  path: '$',
+  component: lazyRouteComponent(() => import('./pages/not-found.tsx'), 'NotFoundPage'),
+})
+
 const routeTree = root.addChildren([
   login,
   consoleWindow,
@@ -299,6 +307,7 @@ const routeTree = root.addChildren([
     limits,
     profile,
     hypervisors,
+    nowhere,
   ]),
 ])
 

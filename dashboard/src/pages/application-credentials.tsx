@@ -1,5 +1,5 @@
 // One's own application credentials: what programs log in with instead of a password.
-import { Button, Label, LabelGroup } from '@patternfly/react-core'
+import { Label, LabelGroup } from '@patternfly/react-core'
 import KeyIcon from '@patternfly/react-icons/dist/esm/icons/key-icon'
 import { useQuery } from '@tanstack/react-query'
 import { useState } from 'react'
@@ -11,11 +11,10 @@ import { queryClient } from '../api/query-client.ts'
 import { useSession } from '../api/session.ts'
 import { ApplicationCredentialCreate } from '../forms/application-credential-create.tsx'
 import { useText } from '../i18n/index.ts'
-import { Collection } from '../ui/collection.tsx'
 import { Confirm } from '../ui/confirm.tsx'
 import { parseTime } from '../ui/format.ts'
-import { List } from '../ui/list.tsx'
-import { Copyable, PageHeader, StatusWord, When } from '../ui/pieces.tsx'
+import { ListPage } from '../ui/list-page.tsx'
+import { Copyable, StatusWord, When } from '../ui/pieces.tsx'
 
 function Expiry({ of }: { of: ApplicationCredential }) {
   const t = useText()
@@ -32,69 +31,55 @@ export function ApplicationCredentialsPage() {
   const t = useText()
   const session = useSession()
   const credentials = useQuery(applicationCredentialsQuery(session.user.id))
-  const [creating, setCreating] = useState(false)
   const [doomed, setDoomed] = useState<ApplicationCredential>()
-  const rows = credentials.data ?? []
   const projectName = (id: string) => session.projects.find((project) => project.id === id)?.name ?? id
   const offered = credentials.error === null || !isNotOffered(credentials.error)
-  const create = offered ? <Button onClick={() => setCreating(true)}>{t.applicationCredentials.create}</Button> : undefined
   return (
-    <>
-      <PageHeader title={t.applicationCredentials.title} line={t.applicationCredentials.line}>
-        {create}
-      </PageHeader>
-      <div className="wisp-card">
-        <Collection
-          query={credentials}
-          all={rows.length}
-          shown={rows.length}
-          empty={{ title: t.applicationCredentials.empty, line: t.applicationCredentials.emptyLine, icon: KeyIcon, action: create }}
-        >
-          <List
-            label={t.applicationCredentials.title}
-            rows={rows}
-            idOf={({ id }) => id}
-            nameOf={({ name }) => name}
-            columns={[
-              {
-                title: t.name,
-                main: true,
-                cell: ({ name, description }) => (
-                  <>
-                    <span className="wisp-row-name">{name}</span>
-                    {description && <div className="wisp-subtle">{description}</div>}
-                  </>
-                ),
-              },
-              { title: t.id, cell: ({ id }) => <Copyable value={id} shown={`${id.slice(0, 8)}…`} /> },
-              { title: t.servers.project, cell: ({ project_id }) => projectName(project_id) },
-              {
-                title: t.roles.title,
-                cell: ({ roles, name }) => (
-                  <LabelGroup numLabels={20} aria-label={`${name}: ${t.roles.title}`}>
-                    {roles.map((role) => (
-                      <Label key={role.id} isCompact>
-                        {role.name}
-                      </Label>
-                    ))}
-                  </LabelGroup>
-                ),
-              },
-              {
-                title: t.applicationCredentials.may,
-                cell: ({ unrestricted, access_rules }) => {
-                  if (unrestricted) return <StatusWord tone="warn">{t.applicationCredentials.unrestricted}</StatusWord>
-                  const rules = access_rules ?? []
-                  return rules.length === 0 ? t.applicationCredentials.everything : t.applicationCredentials.rulesCount(rules.length)
-                },
-              },
-              { title: t.applicationCredentials.expires, cell: (credential) => <Expiry of={credential} /> },
-            ]}
-            actions={(credential) => [{ title: t.delete, danger: true, run: () => setDoomed(credential) }]}
-          />
-        </Collection>
-      </div>
-      {creating && <ApplicationCredentialCreate close={() => setCreating(false)} />}
+    <ListPage
+      title={t.applicationCredentials.title}
+      line={t.applicationCredentials.line}
+      create={
+        offered ? { button: t.applicationCredentials.create, form: (close) => <ApplicationCredentialCreate close={close} /> } : undefined
+      }
+      query={credentials}
+      empty={{ title: t.applicationCredentials.empty, line: t.applicationCredentials.emptyLine, icon: KeyIcon }}
+      columns={[
+        {
+          title: t.name,
+          main: true,
+          cell: ({ name, description }) => (
+            <>
+              <span className="wisp-row-name">{name}</span>
+              {description && <div className="wisp-subtle">{description}</div>}
+            </>
+          ),
+        },
+        { title: t.id, cell: ({ id }) => <Copyable value={id} shown={`${id.slice(0, 8)}…`} /> },
+        { title: t.servers.project, cell: ({ project_id }) => projectName(project_id) },
+        {
+          title: t.roles.title,
+          cell: ({ roles, name }) => (
+            <LabelGroup numLabels={20} aria-label={`${name}: ${t.roles.title}`}>
+              {roles.map((role) => (
+                <Label key={role.id} isCompact>
+                  {role.name}
+                </Label>
+              ))}
+            </LabelGroup>
+          ),
+        },
+        {
+          title: t.applicationCredentials.may,
+          cell: ({ unrestricted, access_rules }) => {
+            if (unrestricted) return <StatusWord tone="warn">{t.applicationCredentials.unrestricted}</StatusWord>
+            const rules = access_rules ?? []
+            return rules.length === 0 ? t.applicationCredentials.everything : t.applicationCredentials.rulesCount(rules.length)
+          },
+        },
+        { title: t.applicationCredentials.expires, cell: (credential) => <Expiry of={credential} /> },
+      ]}
+      actions={(credential) => [{ title: t.delete, danger: true, run: () => setDoomed(credential) }]}
+    >
       {doomed !== undefined && (
         <Confirm
           title={t.applicationCredentials.confirmDelete}
@@ -109,6 +94,6 @@ export function ApplicationCredentialsPage() {
           close={() => setDoomed(undefined)}
         />
       )}
-    </>
+    </ListPage>
   )
 }

@@ -73,5 +73,5 @@ function OneDomain() {
 }
 
 export function DomainPage() {
-  return <AdminsOnly>{() => <OneDomain />}</AdminsOnly>
+  return <AdminsOnly ofDomains>{() => <OneDomain />}</AdminsOnly>
 }

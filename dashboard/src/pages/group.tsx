@@ -129,5 +129,5 @@ function OneGroup() {
 }
 
 export function GroupPage() {
-  return <AdminsOnly>{() => <OneGroup />}</AdminsOnly>
+  return <AdminsOnly ofDomains>{() => <OneGroup />}</AdminsOnly>
 }

@@ -36,7 +36,11 @@ export function KeyPairsPage() {
       <div className="wisp-card">
         {keyPairs.isPending && <Waiting />}
         {keyPairs.isError && <Problem error={keyPairs.error} retry={() => void keyPairs.refetch()} />}
-        {keyPairs.data?.length === 0 && <Nothing title={t.keyPairs.empty} line={t.keyPairs.emptyLine} icon={KeyIcon} />}
+        {keyPairs.data?.length === 0 && (
+          <Nothing title={t.keyPairs.empty} line={t.keyPairs.emptyLine} icon={KeyIcon}>
+            {buttons}
+          </Nothing>
+        )}
         {keyPairs.data !== undefined && keyPairs.data.length > 0 && (
           <List
             label={t.keyPairs.title}

@@ -21,7 +21,8 @@ const route = getRouteApi('/inside/networks/$networkId')
 
 function Device({ port }: { port: Port }) {
   const t = useText()
-  const servers = useQuery(serverListQuery({ sort: 'created', dir: 'desc', limit: 200 }))
+  const admin = isAdmin(useSession())
+  const servers = useQuery(serverListQuery({ sort: 'created', dir: 'desc', limit: 200, ...(admin ? { allProjects: true } : {}) }))
   if (!port.device_owner.startsWith('compute:')) return <>{t.networks.owner[port.device_owner] ?? (port.device_owner || '—')}</>
   return (
     <Link to="/servers/$serverId" params={{ serverId: port.device_id }}>

@@ -1,13 +1,15 @@
 // For addresses that lead nowhere.
 import { Link } from '@tanstack/react-router'
 import { useText } from '../i18n/index.ts'
-import { Nothing } from '../ui/nothing.tsx'
+import { PageHeader } from '../ui/pieces.tsx'
 
 export function NotFoundPage() {
   const t = useText()
   return (
-    <Nothing title={t.notFound.title} line={t.notFound.line}>
+    <>
+      <PageHeader title={t.notFound.title} />
+      <p className="wisp-gap-below">{t.notFound.line}</p>
       <Link to="/">{t.notFound.home}</Link>
-    </Nothing>
+    </>
   )
 }

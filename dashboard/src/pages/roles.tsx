@@ -1,5 +1,5 @@
 // Roles, for administrators: which there are, and which of them bring others along.
-import { Button, Label, LabelGroup } from '@patternfly/react-core'
+import { Label, LabelGroup } from '@patternfly/react-core'
 import { useMutation, useQuery } from '@tanstack/react-query'
 import { getRouteApi, useNavigate } from '@tanstack/react-router'
 import { useState } from 'react'
@@ -11,11 +11,9 @@ import { ImpliedRole } from '../forms/implied-role.tsx'
 import { RoleEdit } from '../forms/role-edit.tsx'
 import { useText } from '../i18n/index.ts'
 import { AdminsOnly } from '../ui/admins-only.tsx'
-import { Collection } from '../ui/collection.tsx'
 import { Confirm } from '../ui/confirm.tsx'
 import { DomainFilter } from '../ui/domain-filter.tsx'
-import { List } from '../ui/list.tsx'
-import { PageHeader } from '../ui/pieces.tsx'
+import { ListPage } from '../ui/list-page.tsx'
 import { toastProblem } from '../ui/toasts.tsx'
 
 const route = getRouteApi('/inside/roles')
@@ -28,7 +26,6 @@ function Roles() {
   const { domain } = route.useSearch()
   const roles = useQuery(rolesQuery(domain))
   const inferences = useQuery(inferencesQuery)
-  const [creating, setCreating] = useState(false)
   const [open, setOpen] = useState<Dialog>()
   const close = () => setOpen(undefined)
   const forget = useMutation({
@@ -39,53 +36,43 @@ function Roles() {
   const impliedBy = (id: string) => inferences.data?.find(({ prior_role }) => prior_role.id === id)?.implies ?? []
   const rows = roles.data ?? []
   return (
-    <>
-      <PageHeader title={t.roles.title} line={t.roles.line}>
-        <Button onClick={() => setCreating(true)}>{t.roles.create}</Button>
-      </PageHeader>
-      <div className="wisp-card">
-        <div className="wisp-toolbar">
-          <DomainFilter value={domain} change={(next) => void navigate({ to: '/roles', search: { domain: next } })} />
-        </div>
-        <Collection query={roles} all={rows.length} shown={rows.length} empty={{ title: t.roles.empty, line: t.roles.emptyLine }}>
-          <List
-            label={t.roles.title}
-            rows={rows}
-            idOf={({ id }) => id}
-            nameOf={({ name }) => name}
-            columns={[
-              { title: t.name, main: true, cell: ({ name }) => <span className="wisp-row-name">{name}</span> },
-              {
-                title: t.roles.implies,
-                cell: ({ id, name }) =>
-                  impliedBy(id).length === 0 ? (
-                    '—'
-                  ) : (
-                    <LabelGroup numLabels={20} aria-label={`${name}: ${t.roles.implies}`}>
-                      {impliedBy(id).map((implied) => (
-                        <Label
-                          key={implied.id}
-                          isCompact
-                          closeBtnAriaLabel={t.roles.noLonger(name, implied.name)}
-                          onClose={() => forget.mutate({ prior: id, implied: implied.id })}
-                        >
-                          {implied.name}
-                        </Label>
-                      ))}
-                    </LabelGroup>
-                  ),
-              },
-              { title: t.description, cell: ({ description }) => description || '—' },
-            ]}
-            actions={(role) => [
-              { title: t.roles.imply, run: () => setOpen({ kind: 'imply', role }) },
-              { title: t.edit, run: () => setOpen({ kind: 'edit', role }) },
-              { title: t.delete, run: () => setOpen({ kind: 'delete', role }), danger: true, separate: true },
-            ]}
-          />
-        </Collection>
-      </div>
-      {creating && <RoleEdit domain={domain} close={() => setCreating(false)} />}
+    <ListPage
+      title={t.roles.title}
+      line={t.roles.line}
+      create={{ button: t.roles.create, form: (done) => <RoleEdit domain={domain} close={done} /> }}
+      filters={<DomainFilter value={domain} change={(next) => void navigate({ to: '/roles', search: { domain: next } })} />}
+      query={roles}
+      empty={{ title: t.roles.empty, line: t.roles.emptyLine }}
+      columns={[
+        { title: t.name, main: true, cell: ({ name }) => <span className="wisp-row-name">{name}</span> },
+        {
+          title: t.roles.implies,
+          cell: ({ id, name }) =>
+            impliedBy(id).length === 0 ? (
+              '—'
+            ) : (
+              <LabelGroup numLabels={20} aria-label={`${name}: ${t.roles.implies}`}>
+                {impliedBy(id).map((implied) => (
+                  <Label
+                    key={implied.id}
+                    isCompact
+                    closeBtnAriaLabel={t.roles.noLonger(name, implied.name)}
+                    onClose={() => forget.mutate({ prior: id, implied: implied.id })}
+                  >
+                    {implied.name}
+                  </Label>
+                ))}
+              </LabelGroup>
+            ),
+        },
+        { title: t.description, cell: ({ description }) => description || '—' },
+      ]}
+      actions={(role) => [
+        { title: t.roles.imply, run: () => setOpen({ kind: 'imply', role }) },
+        { title: t.edit, run: () => setOpen({ kind: 'edit', role }) },
+        { title: t.delete, run: () => setOpen({ kind: 'delete', role }), danger: true, separate: true },
+      ]}
+    >
       {open?.kind === 'edit' && <RoleEdit role={open.role} domain={domain} close={close} />}
       {open?.kind === 'imply' && (
         <ImpliedRole
@@ -108,7 +95,7 @@ function Roles() {
           close={close}
         />
       )}
-    </>
+    </ListPage>
   )
 }
 

@@ -45,6 +45,7 @@ export function SecurityGroupPage() {
     return port_range_min === port_range_max ? String(port_range_min) : `${port_range_min} – ${port_range_max}`
   }
   const remote = ({ remote_ip_prefix, remote_group_id }: SecurityGroupRule) => {
+    if (remote_group_id === groupId) return t.securityGroups.group(group.name)
     if (remote_group_id !== null)
       return t.securityGroups.group(groups.data?.find(({ id }) => id === remote_group_id)?.name ?? shortId(remote_group_id))
     return remote_ip_prefix === null ? t.securityGroups.anywhere : <code>{remote_ip_prefix}</code>

@@ -102,5 +102,5 @@ function OneUser() {
 }
 
 export function UserPage() {
-  return <AdminsOnly>{() => <OneUser />}</AdminsOnly>
+  return <AdminsOnly ofDomains>{() => <OneUser />}</AdminsOnly>
 }

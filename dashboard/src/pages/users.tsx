@@ -1,21 +1,17 @@
 // The cloud's users, for administrators.
-import { Button, FormSelect, FormSelectOption } from '@patternfly/react-core'
+import { FormSelect, FormSelectOption } from '@patternfly/react-core'
 import UserIcon from '@patternfly/react-icons/dist/esm/icons/user-icon'
 import { useQuery } from '@tanstack/react-query'
 import { getRouteApi, Link, useNavigate } from '@tanstack/react-router'
-import { useState } from 'react'
 import { projectsQuery, usersQuery } from '../api/identity-queries.ts'
 import { useSession } from '../api/session.ts'
 import { UserEdit } from '../forms/user-edit.tsx'
 import { useText } from '../i18n/index.ts'
 import type { IdentitySearch } from '../routes.tsx'
 import { AdminsOnly } from '../ui/admins-only.tsx'
-import { Collection } from '../ui/collection.tsx'
 import { DomainFilter, useDomainName } from '../ui/domain-filter.tsx'
-import { List } from '../ui/list.tsx'
+import { ListPage } from '../ui/list-page.tsx'
 import { NameFilter } from '../ui/name-filter.tsx'
-import { Pages, pageOf } from '../ui/pages.tsx'
-import { PageHeader } from '../ui/pieces.tsx'
 import { EnabledState } from '../ui/state.tsx'
 import { useUserVerbs } from '../ui/user-verbs.tsx'
 
@@ -29,7 +25,6 @@ function Users() {
   const users = useQuery(usersQuery)
   const projects = useQuery(projectsQuery)
   const domainName = useDomainName()
-  const [creating, setCreating] = useState(false)
   const { actions, dialog } = useUserVerbs()
   const change = (next: Partial<IdentitySearch>) =>
     void navigate({ to: '/users', search: { ...search, page: undefined, ...next }, replace: 'name' in next })
@@ -38,14 +33,16 @@ function Users() {
     .filter(({ id, name, email }) => `${name} ${email ?? ''}`.toLowerCase().includes(wanted) || id === wanted)
     .filter(({ domain_id }) => search.domain === undefined || domain_id === search.domain)
     .filter(({ enabled }) => search.enabled === undefined || enabled === search.enabled)
-  const { rows, page, pages } = pageOf(left, search.page ?? 1)
   const filtered = search.name !== undefined || search.domain !== undefined || search.enabled !== undefined
-  const create = <Button onClick={() => setCreating(true)}>{t.users.create}</Button>
   return (
-    <>
-      <PageHeader title={t.users.title}>{create}</PageHeader>
-      <div className="wisp-card">
-        <div className="wisp-toolbar">
+    <ListPage
+      title={t.users.title}
+      create={{
+        button: t.users.create,
+        form: (close) => <UserEdit close={close} done={(userId) => void navigate({ to: '/users/$userId', params: { userId } })} />,
+      }}
+      filters={
+        <>
           <NameFilter label={t.users.filter} value={search.name ?? ''} change={(name) => change({ name })} />
           <DomainFilter value={search.domain} change={(domain) => change({ domain })} />
           <FormSelect
@@ -57,54 +54,43 @@ function Users() {
             <FormSelectOption value="true" label={t.enabled} />
             <FormSelectOption value="false" label={t.disabled} />
           </FormSelect>
-        </div>
-        <Collection
-          query={users}
-          all={users.data?.length ?? 0}
-          shown={rows.length}
-          empty={{ title: t.users.empty, icon: UserIcon, action: create }}
-          {...(filtered ? { clear: () => void navigate({ to: '/users' }) } : {})}
-        >
-          <List
-            label={t.users.title}
-            rows={rows}
-            idOf={({ id }) => id}
-            nameOf={({ name }) => name}
-            columns={[
-              {
-                title: t.name,
-                main: true,
-                cell: ({ id, name }) => (
-                  <>
-                    <Link to="/users/$userId" params={{ userId: id }}>
-                      {name}
-                    </Link>
-                    {id === session.user.id && <span className="wisp-subtle"> · {t.users.you}</span>}
-                  </>
-                ),
-              },
-              { title: t.state, cell: ({ enabled }) => <EnabledState enabled={enabled} /> },
-              { title: t.users.email, cell: ({ email }) => email || '—' },
-              { title: t.domains.one, cell: ({ domain_id }) => domainName(domain_id) },
-              {
-                title: t.users.defaultProject,
-                cell: ({ default_project_id: id }) => projects.data?.find((project) => project.id === id)?.name ?? id ?? '—',
-                secondary: true,
-              },
-            ]}
-            actions={actions}
-          />
-          <Pages page={page} pages={pages} open={(next) => change({ page: next })} />
-        </Collection>
-      </div>
-      {creating && (
-        <UserEdit close={() => setCreating(false)} done={(userId) => void navigate({ to: '/users/$userId', params: { userId } })} />
-      )}
+        </>
+      }
+      query={users}
+      left={left}
+      clear={filtered ? () => void navigate({ to: '/users' }) : undefined}
+      page={search.page}
+      open={(page) => change({ page })}
+      empty={{ title: t.users.empty, icon: UserIcon }}
+      columns={[
+        {
+          title: t.name,
+          main: true,
+          cell: ({ id, name }) => (
+            <>
+              <Link to="/users/$userId" params={{ userId: id }}>
+                {name}
+              </Link>
+              {id === session.user.id && <span className="wisp-subtle"> · {t.users.you}</span>}
+            </>
+          ),
+        },
+        { title: t.state, cell: ({ enabled }) => <EnabledState enabled={enabled} /> },
+        { title: t.users.email, cell: ({ email }) => email || '—' },
+        { title: t.domains.one, cell: ({ domain_id }) => domainName(domain_id) },
+        {
+          title: t.users.defaultProject,
+          cell: ({ default_project_id: id }) => projects.data?.find((project) => project.id === id)?.name ?? id ?? '—',
+          secondary: true,
+        },
+      ]}
+      actions={actions}
+    >
       {dialog}
-    </>
+    </ListPage>
   )
 }
 
 export function UsersPage() {
-  return <AdminsOnly>{() => <Users />}</AdminsOnly>
+  return <AdminsOnly ofDomains>{() => <Users />}</AdminsOnly>
 }

@@ -88,6 +88,7 @@ export function List<T>({ label, rows, columns, idOf, nameOf, actions, sorting, 
           {columns.map(({ title, sort }, index) => (
             <Th
               key={title}
+              modifier="wrap"
               sort={
                 sort === undefined || sorting === undefined
                   ? undefined

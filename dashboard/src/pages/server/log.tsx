@@ -51,7 +51,15 @@ export function ServerLog({ server }: { server: Server }) {
         </Button>
       </div>
       {log.isError && <Problem error={log.error} retry={() => void log.refetch()} />}
-      <pre ref={box} onScroll={onScroll} className={wrap ? 'wisp-log wisp-log-wrap' : 'wisp-log'} role="log" aria-label={t.server.log}>
+      <pre
+        ref={box}
+        // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by the keyboard
+        tabIndex={0}
+        onScroll={onScroll}
+        className={wrap ? 'wisp-log wisp-log-wrap' : 'wisp-log'}
+        role="log"
+        aria-label={t.server.log}
+      >
         {lines.length === 0 ? t.server.logEmpty : text}
       </pre>
     </div>

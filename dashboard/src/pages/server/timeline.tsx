@@ -27,7 +27,7 @@ function Step({ event, from, length }: { event: ActionEvent; from: number; lengt
   return (
     <li className={`wisp-event wisp-event-${tone}`}>
       <span className="wisp-event-name">
-        {event.event}
+        <span title={event.event}>{t.step[event.event] ?? event.event}</span>
         {event.host !== undefined && (
           <span className="wisp-subtle">
             {' '}
@@ -55,7 +55,7 @@ function Action({ action }: { action: InstanceAction }) {
   return (
     <li className={`wisp-action wisp-action-${bad ? 'bad' : running ? 'busy' : 'good'}`}>
       <div className="wisp-action-head">
-        <h3>{t.action[action.action] ?? action.action}</h3>
+        <h2>{t.action[action.action] ?? action.action}</h2>
         <StatusWord tone={bad ? 'bad' : running ? 'busy' : 'good'}>{running ? t.server.running : duration(until - from)}</StatusWord>
         <span className="wisp-subtle">
           <When time={action.start_time} /> · {t.server.by} {action.user_id === user.id ? t.server.you : action.user_id}
