@@ -1,6 +1,6 @@
 // The frame of a console, be it a screen or a serial line: how its connection is, what can be done with it, and how to get it back.
 import { Button } from '@patternfly/react-core'
-import { type ReactNode, type RefObject, useRef } from 'react'
+import { type ReactNode, type RefObject, useEffect, useRef } from 'react'
 import { useText } from '../i18n/index.ts'
 import { StatusWord } from './pieces.tsx'
 
@@ -10,6 +10,19 @@ export type ConsoleState = 'connecting' | 'connected' | 'lost' | 'refused'
 export function consoleSocket(protocol: 'vnc' | 'serial', token: string): string {
   const origin = location.origin.replace(/^http/, 'ws')
   return `${origin}/console/v1/${protocol}?token=${encodeURIComponent(token)}`
+}
+
+/** The guest gets every key, Tab too; Ctrl+Alt+Shift is the keyboard's way out of a console. */
+export function useWayOut(blur: () => void): void {
+  const latest = useRef(blur)
+  latest.current = blur
+  useEffect(() => {
+    const leave = (event: KeyboardEvent) => {
+      if (event.ctrlKey && event.altKey && event.shiftKey) latest.current()
+    }
+    window.addEventListener('keydown', leave, true)
+    return () => window.removeEventListener('keydown', leave, true)
+  }, [])
 }
 
 /** What both kinds of consoles are given. */

@@ -3,7 +3,7 @@ import RFB from '@novnc/novnc'
 import { Button } from '@patternfly/react-core'
 import { useEffect, useRef, useState } from 'react'
 import { useText } from '../i18n/index.ts'
-import { ConsoleFrame, type ConsoleProps, type ConsoleState, consoleSocket } from './console-frame.tsx'
+import { ConsoleFrame, type ConsoleProps, type ConsoleState, consoleSocket, useWayOut } from './console-frame.tsx'
 
 export function Screen({ token, renew, help, children }: ConsoleProps) {
   const t = useText()
@@ -38,14 +38,7 @@ export function Screen({ token, renew, help, children }: ConsoleProps) {
       rfb.current = undefined
     }
   }, [token])
-  useEffect(() => {
-    // The guest gets every key, Tab too; this chord is the keyboard's way out of the screen.
-    const leave = (event: KeyboardEvent) => {
-      if (event.ctrlKey && event.altKey && event.shiftKey) rfb.current?.blur()
-    }
-    window.addEventListener('keydown', leave, true)
-    return () => window.removeEventListener('keydown', leave, true)
-  }, [])
+  useWayOut(() => rfb.current?.blur())
   return (
     <ConsoleFrame state={state} place={place} label={t.console.label} renew={renew} help={help}>
       {children}

@@ -3,7 +3,7 @@ import '@xterm/xterm/css/xterm.css'
 import { Terminal } from '@xterm/xterm'
 import { useEffect, useRef, useState } from 'react'
 import { useText } from '../i18n/index.ts'
-import { ConsoleFrame, type ConsoleProps, type ConsoleState, consoleSocket } from './console-frame.tsx'
+import { ConsoleFrame, type ConsoleProps, type ConsoleState, consoleSocket, useWayOut } from './console-frame.tsx'
 
 /** What a serial line's other end takes for granted. */
 const size = { cols: 80, rows: 24 }
@@ -48,14 +48,7 @@ export function SerialLine({ token, renew, help, children }: ConsoleProps) {
       terminal.current = undefined
     }
   }, [token])
-  useEffect(() => {
-    // The guest gets every key, Tab too; the same chord as on the screen leads out.
-    const leave = (event: KeyboardEvent) => {
-      if (event.ctrlKey && event.altKey && event.shiftKey) terminal.current?.blur()
-    }
-    window.addEventListener('keydown', leave, true)
-    return () => window.removeEventListener('keydown', leave, true)
-  }, [])
+  useWayOut(() => terminal.current?.blur())
   return (
     <ConsoleFrame state={state} place={place} label={t.console.serialLabel} renew={renew} help={help} className="wisp-serial">
       {children}
