@@ -1,6 +1,7 @@
 // Takes the pictures of the dashboard that README.md and docs/ show, from a real cloud with real guests:
 //   node test/e2e/pictures.ts [FOLDER]        (docs/pictures unless named; root, because it starts a cloud)
 import fs from 'node:fs'
+import os from 'node:os'
 import path from 'node:path'
 import type { Browser, Page } from 'playwright-core'
 import * as steps from '../../dashboard/test/steps.ts'
@@ -60,6 +61,9 @@ async function takeAll(cloud: Cloud, web: Server): Promise<void> {
     await visit(page, `/servers/${web.id}`)
     await steps.openConsole(page, { timeout: patience * 1000 })
     await take(page, 'console')
+    await steps.openSerialLine(page, /login:/, { timeout: patience * 1000 })
+    await take(page, 'serial-console')
+    await takeUpload(page)
     await visit(page, '/servers')
     await page.getByRole('link', { name: 'web-2', exact: true }).waitFor()
     await page.emulateMedia({ colorScheme: 'dark' })
@@ -74,6 +78,28 @@ async function takeAll(cloud: Cloud, web: Server): Promise<void> {
     await take(page, 'chinese')
   } finally {
     await browser.close()
+  }
+}
+
+/** An upload over a line of 8 MiB/s, halfway; it is discarded again. */
+async function takeUpload(page: Page): Promise<void> {
+  const file = path.join(os.tmpdir(), 'debian-13-generic.raw')
+  fs.writeFileSync(file, Buffer.alloc(96 << 20))
+  const network = await page.context().newCDPSession(page)
+  const line = { offline: false, latency: 0, downloadThroughput: -1 }
+  try {
+    await visit(page, '/images')
+    await page.getByRole('button', { name: 'Create image' }).first().click()
+    await page.locator('input[type=file]').setInputFiles(file)
+    await network.send('Network.emulateNetworkConditions', { ...line, uploadThroughput: 8 << 20 })
+    await page.getByRole('dialog').getByRole('button', { name: 'Upload image' }).click()
+    await page.getByText(/4\d(\.\d)? MiB of 96 MiB .* left/).waitFor()
+    await take(page, 'upload')
+    await page.getByRole('button', { name: 'Stop and discard' }).click()
+    await page.getByRole('dialog').waitFor({ state: 'detached' })
+  } finally {
+    await network.send('Network.emulateNetworkConditions', { ...line, uploadThroughput: -1 })
+    fs.rmSync(file)
   }
 }
 
