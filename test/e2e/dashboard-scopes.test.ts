@@ -43,7 +43,7 @@ test('who manages a domain logs in for it, makes a user and a project there, and
   const { page, errors } = await open()
   await steps.fillLogIn(page, `${run}-keeper`, password, run)
   await page.getByRole('button', { name: `Domain: ${run}` }).waitFor()
-  await page.getByText('This belongs to a project').waitFor()
+  await page.getByRole('heading', { name: 'Projects', level: 1 }).waitFor()
   for (const name of ['Servers', 'Images', 'Hypervisors', 'Roles'])
     assert.equal(await page.getByRole('link', { name, exact: true }).count(), 0, name)
 
@@ -54,6 +54,7 @@ test('who manages a domain logs in for it, makes a user and a project there, and
   const dialog = page.getByRole('dialog')
   await dialog.locator('#user-name').fill(`${run}-new`)
   await dialog.locator('#user-password').fill(password)
+  await dialog.locator('#user-password-again').fill(password)
   await dialog.getByRole('button', { name: 'Create', exact: true }).click()
   await page.getByRole('heading', { name: `${run}-new`, level: 1 }).waitFor()
 
@@ -97,9 +98,10 @@ test('an administrator goes from a project to the whole system and back, and the
   await steps.logOut(page)
   await steps.fillLogIn(page, user!, secret!)
   await page.getByRole('button', { name: 'Scope: Whole system' }).waitFor()
+  await page.goto(`${cloud.url}/dashboard/servers`)
   await page.getByText('This belongs to a project').waitFor()
   await page.getByRole('main').getByRole('button', { name: 'admin', exact: true }).click()
-  await page.getByRole('heading', { name: 'Overview', level: 1 }).waitFor()
+  await page.getByRole('heading', { name: 'Servers', level: 1 }).waitFor()
   assert.deepEqual(errors, [])
   await page.context().close()
 })

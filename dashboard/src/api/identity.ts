@@ -93,6 +93,7 @@ async function begin(token: string, choices: Choices, scope: Scope): Promise<Ses
   const remembered = rememberedChoice().region
   return {
     token: id,
+    unscoped: token,
     expiresAt: body.token.expires_at,
     user: { id: body.token.user.id, name: body.token.user.name },
     scope,
@@ -132,10 +133,10 @@ export async function listWebSso(signal: AbortSignal): Promise<WebSso[]> {
   return response.ok ? ((await response.json()) as { websso: WebSso[] }).websso : []
 }
 
-/** Exchanges the token for one with another scope; what one may choose is read anew, because it may have changed. */
+/** Gets a token with another scope; what one may choose is read anew, because it may have changed. */
 export async function switchScope(scope: Scope): Promise<void> {
   const session = currentSession()
-  if (session !== undefined) sessionStarted(await begin(session.token, await choicesOf(session.token), scope))
+  if (session !== undefined) sessionStarted(await begin(session.unscoped, await choicesOf(session.unscoped), scope))
 }
 
 export async function switchProject(id: string): Promise<void> {
@@ -163,12 +164,13 @@ export function authUrl(): string {
   return /\/v3$/.test(url) ? url : `${url}/v3`
 }
 
-/** Asks identity to forget the token. Failing is no reason to keep someone logged in, so the caller may ignore it. */
+/** Asks identity to forget the tokens. Failing is no reason to keep someone logged in, so the caller may ignore it. */
 export async function revokeToken(): Promise<void> {
   const session = currentSession()
   if (session === undefined) return
-  await fetch('/identity/v3/auth/tokens', {
-    method: 'DELETE',
-    headers: { 'x-auth-token': session.token, 'x-subject-token': session.token },
-  })
+  const { token, unscoped } = session
+  const forget = (subject: string) =>
+    fetch('/identity/v3/auth/tokens', { method: 'DELETE', headers: { 'x-auth-token': token, 'x-subject-token': subject } })
+  await forget(unscoped)
+  await forget(token)
 }

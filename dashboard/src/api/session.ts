@@ -8,6 +8,8 @@ export type Scope = { kind: 'project' | 'domain'; id: string; name: string } | {
 
 export type Session = {
   token: string
+  /** The token without a scope that it was made of: a token of the system can't be exchanged for another. */
+  unscoped: string
   expiresAt: string
   user: { id: string; name: string }
   scope: Scope
@@ -42,7 +44,8 @@ const prefixes: Record<Service, string> = {
 function stored(): Session | undefined {
   try {
     const session = JSON.parse(sessionStorage.getItem(storageKey) ?? 'null') as Session | null
-    return session !== null && Date.parse(session.expiresAt) > Date.now() ? session : undefined
+    // One that an older version of this page left behind has no scope.
+    return session?.scope !== undefined && Date.parse(session.expiresAt) > Date.now() ? session : undefined
   } catch {
     return undefined
   }
@@ -125,6 +128,7 @@ export function useSession(): Session {
 
 const nobody: Session = {
   token: '',
+  unscoped: '',
   expiresAt: '',
   user: { id: '', name: '' },
   scope: { kind: 'project', id: '', name: '' },

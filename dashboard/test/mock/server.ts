@@ -72,7 +72,7 @@ export async function startMock(options: { page: string; port?: number; delay?: 
     if (pathname === '/identity/v3/auth/domains') return reply(response, { status: 200, body: { domains: [] } })
     if (pathname === '/identity/v3/auth/system') return reply(response, { status: 200, body: { system: [] } })
     if (pathname === '/identity/v3/auth/tokens') {
-      cloud.tokens.delete(token)
+      cloud.tokens.delete(String(request.headers['x-subject-token']))
       return reply(response, { status: 204 })
     }
     if (pathname === '/dashboard/events') {
