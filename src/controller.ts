@@ -8,7 +8,7 @@ import type tls from 'node:tls'
 import type { FastifyInstance } from 'fastify'
 import { pino } from 'pino'
 import { blockStorage } from './block-storage/service.ts'
-import { registerConsole } from './compute/control/console.ts'
+import { isConsole, registerConsole } from './compute/control/console.ts'
 import * as computeWork from './compute/control/work.ts'
 import { compute, computeVersions } from './compute/service.ts'
 import type { Config } from './config.ts'
@@ -35,6 +35,7 @@ import * as placementWork from './placement/control/work.ts'
 import { placement } from './placement/service.ts'
 import { controllerSocket, sealingKeys } from './start/files.ts'
 import { registerWire } from './wire/control.ts'
+import { isTunnel } from './wire/tunnel.ts'
 import { startEngine } from './work/engine.ts'
 import { startHints } from './work/hint.ts'
 
@@ -86,6 +87,7 @@ export async function startController(config: Config): Promise<Controller> {
     db,
     authenticate,
     certificateOf,
+    mayUpgrade,
     policy,
     log,
     ...(tls && { tls }),
@@ -147,11 +149,13 @@ export async function startController(config: Config): Promise<Controller> {
   }
 }
 
+const mayUpgrade = (request: http.IncomingMessage): boolean => isConsole(request) || isTunnel(request)
+
 /** The host on this machine comes in by a Unix socket that only root may open, to the very same server. */
 async function listenLocally(app: FastifyInstance, socket: string): Promise<http.Server> {
   fs.mkdirSync(path.dirname(socket), { recursive: true, mode: 0o755 })
   fs.rmSync(socket, { force: true })
-  const server = http.createServer((request, response) => app.routing(request, response))
+  const server = http.createServer({ shouldUpgradeCallback: mayUpgrade }, (request, response) => app.routing(request, response))
   server.on('upgrade', (...upgrade) => app.server.emit('upgrade', ...upgrade))
   server.keepAliveTimeout = 75_000
   const mask = process.umask(0o177)

@@ -3,6 +3,7 @@
  * and what belongs to no row (404, 405, health).
  */
 import { randomUUID } from 'node:crypto'
+import type { IncomingMessage } from 'node:http'
 import type { BlockList } from 'node:net'
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import { sql } from 'kysely'
@@ -27,6 +28,8 @@ export interface ApiDeps extends Omit<MountDeps, 'certificateOf'> {
   tls?: { key: string; cert: string; ca?: string }
   /** Proxies on other machines whose X-Forwarded headers count. */
   proxies?: BlockList
+  /** Which requests may become something else than HTTP, where somebody listens for that; to the others it is as if they had not asked. */
+  mayUpgrade?: (request: IncomingMessage) => boolean
   /** Where events of changes and sign-ins go; nowhere by default. */
   audit?: AuditLog
   /** Where requests are counted; a registry of its own by default. */
@@ -43,7 +46,7 @@ export function api(services: Service[], deps: ApiDeps): FastifyInstance {
     sendFault(error, request, reply, serviceOf(request.raw.url!)?.service ?? { envelope: envelopes.errors }, deps)
 
   const app: FastifyInstance = Fastify({
-    ...(deps.tls && { https: tlsOptions(deps.tls) }),
+    ...serverOptions(deps),
     bodyLimit: deps.bodyLimit ?? 1024 * 1024,
     genReqId: () => `req-${randomUUID()}`,
     exposeHeadRoutes: false,
@@ -94,11 +97,12 @@ export function api(services: Service[], deps: ApiDeps): FastifyInstance {
   return app
 }
 
-/** What a client shows that its authority did not sign is as if it had shown none: see certificate.ts. */
-const tlsOptions = (tls: NonNullable<ApiDeps['tls']>) => ({
-  ...tls,
-  ...(tls.ca !== undefined && { requestCert: true, rejectUnauthorized: false }),
-})
+function serverOptions({ tls, mayUpgrade }: Pick<ApiDeps, 'tls' | 'mayUpgrade'>) {
+  const http = mayUpgrade ? { shouldUpgradeCallback: mayUpgrade } : {}
+  if (!tls) return { http }
+  // What a client shows that its authority did not sign is as if it had shown none: see certificate.ts.
+  return { https: { ...http, ...tls, ...(tls.ca !== undefined && { requestCert: true, rejectUnauthorized: false }) } }
+}
 
 /** The request id on every answer, one line in the log and one count for each. */
 function observe(app: FastifyInstance, deps: ApiDeps): void {

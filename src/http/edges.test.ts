@@ -54,7 +54,7 @@ const service: Service = {
 }
 
 async function listening(app: ReturnType<typeof fakeApi>['app']) {
-  await app.listen({ port: 0, host: '127.0.0.1' })
+  if (!app.server.listening) await app.listen({ port: 0, host: '127.0.0.1' })
   const { port } = app.server.address() as AddressInfo
   const socket = connect(port, '127.0.0.1')
   socket.on('error', () => {})
@@ -79,4 +79,18 @@ test('a chunked body is limited as well', async (context) => {
   assert.match(String(answer), /^HTTP\/1.1 413 /)
   assert.match(String(answer), /"overLimit"/)
   socket.destroy()
+})
+
+test('who asks for another protocol where there is none is answered in this one', async (context) => {
+  const { app } = fakeApi(context, [service], { mayUpgrade: ({ url }) => url === '/stream' })
+  app.server.on('upgrade', (_request, stream) => stream.end('HTTP/1.1 101 Switching Protocols\r\n\r\n'))
+  const ask = async (path: string) => {
+    const socket = await listening(app)
+    socket.write(`GET ${path} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n`)
+    const [answer] = await once(socket, 'data')
+    socket.destroy()
+    return String(answer).slice(9, 12)
+  }
+  assert.equal(await ask('/compute/v2.1/echo'), '405')
+  assert.equal(await ask('/stream'), '101')
 })

@@ -23,13 +23,17 @@ interface Server {
   off(event: 'upgrade', heard: (request: IncomingMessage, socket: Duplex, head: Buffer) => void): unknown
 }
 
+const tokenIn = ({ url = '' }: IncomingMessage): string | undefined => path.exec(url)?.[1]
+/** Whether this is a host that dials back. */
+export const isTunnel = (request: IncomingMessage): boolean => tokenIn(request) !== undefined
+
 /** Answers the Upgrades of hosts on this HTTP server; those of other paths are left to others. */
 export function acceptTunnels(server: Server, db: Database): Tunnels {
   const door = hostDoor(db)
   const waiting = new Map<string, Waiting>()
 
   const upgrade = (request: IncomingMessage, socket: Duplex, head: Buffer) => {
-    const token = path.exec(request.url ?? '')?.[1]
+    const token = tokenIn(request)
     if (token === undefined) return
     socket.on('error', () => socket.destroy())
     door(request.headers.authorization)

@@ -60,6 +60,9 @@ export interface ConsoleOptions {
 }
 
 /** To be called before the server listens. Serves WebSockets at /console/v1/vnc and /console/v1/serial, and the hosts' side of them at /wire/v1/tunnels. */
+/** Whether this is a request for a console's WebSocket. */
+export const isConsole = ({ url = '' }: IncomingMessage): boolean => /^\/console\/v1\/(vnc|serial)(\?|$)/.test(url)
+
 export function registerConsole(
   app: FastifyInstance,
   db: Database,
@@ -75,7 +78,7 @@ export function registerConsole(
 
   const upgrade = (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     const url = URL.parse(request.url ?? '', 'http://console')
-    if (!url || !/^\/console\/v1\/(vnc|serial)$/.test(url.pathname)) return
+    if (!url || !isConsole(request)) return
     socket.on('error', () => socket.destroy())
     // A page of another origin must not open consoles with what the browser knows.
     if (!sameOrigin(request)) return void refuse(socket, '403 Forbidden')
