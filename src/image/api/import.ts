@@ -1,5 +1,5 @@
 // How images come in by import: staged by the client and then imported, or fetched by Wisp itself. The request only writes down what is
-// wanted (control/import-task.ts); the work goes on beside it (control/import-work.ts), and the image and its task tell how far it is.
+// wanted (control/import-task.ts); the work goes on beside it (control/import-phases.ts), and the image and its task tell how far it is.
 import { randomUUID } from 'node:crypto'
 import { Type as t } from 'typebox'
 import type { Config } from '../../config.ts'
@@ -10,8 +10,8 @@ import { type Call, row } from '../../http/table.ts'
 import { tokenOf } from '../../http/token.ts'
 import { catalogFor, readCatalog } from '../../identity/control/catalog.ts'
 import { type SealingKeys, sealIn } from '../../identity/control/sealed.ts'
+import type { Secret } from '../control/import-phases.ts'
 import { beginImport, type Method, methods, type NewTask, nameOfTaskSecret, tellStores } from '../control/import-task.ts'
-import type { Secret } from '../control/import-work.ts'
 import { locationsOf } from '../control/locations.ts'
 import { checkUrl, shown } from '../control/reach.ts'
 import { stageImage } from '../control/staging.ts'

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import dns from 'node:dns'
 import http from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
@@ -14,8 +15,8 @@ const passes = (rules: ReturnType<typeof reach>, url: string) => {
   }
 }
 
-async function server(context: TestContext, answer: http.RequestListener): Promise<number> {
-  const made = http.createServer(answer).listen(0, '127.0.0.1')
+async function server(context: TestContext, answer: http.RequestListener, address = '127.0.0.1'): Promise<number> {
+  const made = http.createServer(answer).listen(0, address)
   await new Promise((ready) => made.once('listening', ready))
   context.after(() => {
     made.closeAllConnections()
@@ -96,6 +97,49 @@ describe('where an import may fetch from', () => {
       /not among the addresses allowed/,
     )
     await assert.rejects(fetchUrl(local, `http://127.0.0.1:${port}/near`, { signal: never, trusted: true }), /answered 302/)
+  })
+
+  it('is where the name led when it was checked, whatever the name says afterwards', async (context) => {
+    const port = await server(context, (request, response) => response.end(request.socket.localAddress), '127.0.0.2')
+    const answers = ['127.0.0.2', '127.0.0.1']
+    const asked: string[] = []
+    context.mock.method(dns, 'lookup', ((hostname: string, _options: unknown, done: (error: null, all: dns.LookupAddress[]) => void) => {
+      asked.push(hostname)
+      done(null, [{ address: answers.shift()!, family: 4 }])
+    }) as never)
+    const only = reach([`127.0.0.2:${port}`])
+    const { data } = await fetchUrl(only, `http://rebinds.example.org:${port}/`, { signal: never })
+    assert.deepEqual([await text(data), asked], ['127.0.0.2', ['rebinds.example.org']])
+    await assert.rejects(fetchUrl(only, `http://rebinds.example.org:${port}/`, { signal: never }), /leads to 127\.0\.0\.1/)
+  })
+
+  it('is refused where any address of the name is private, however it is written', async (context) => {
+    let address = ''
+    context.mock.method(dns, 'lookup', ((_hostname: string, _options: unknown, done: (error: null, all: dns.LookupAddress[]) => void) =>
+      done(null, [
+        { address: '93.184.216.34', family: 4 },
+        { address, family: address.includes(':') ? 6 : 4 },
+      ])) as never)
+    for (address of [
+      '169.254.169.254',
+      '::ffff:169.254.169.254',
+      '::ffff:a9fe:a9fe',
+      '64:ff9b::a9fe:a9fe',
+      '::1',
+      '::',
+      'fe80::1',
+      'fd00:ec2::254',
+    ])
+      await assert.rejects(
+        fetchUrl(reach(['public']), 'http://two.example.org/', { signal: never }),
+        /is not among the addresses allowed/,
+        address,
+      )
+    address = '::ffff:10.6.0.1'
+    await assert.rejects(
+      fetchUrl(reach(['two.example.org'], ['10.6.0.0/16']), 'http://two.example.org/', { signal: never }),
+      /leads to ::ffff:10\.6\.0\.1/,
+    )
   })
 
   it('is told without passwords', () => {
