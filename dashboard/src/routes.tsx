@@ -27,10 +27,9 @@ const login = createRoute({
 const consoleWindow = createRoute({
   getParentRoute: () => root,
   path: '/console',
-  validateSearch: (search): { token?: string | undefined; server?: string | undefined; protocol?: 'vnc' | 'serial' | undefined } => ({
+  validateSearch: (search): { token?: string | undefined; server?: string | undefined } => ({
     token: text(search.token),
     server: text(search.server),
-    protocol: search.protocol === 'vnc' || search.protocol === 'serial' ? search.protocol : undefined,
   }),
   component: lazyRouteComponent(() => import('./pages/console.tsx'), 'ConsolePage'),
 })

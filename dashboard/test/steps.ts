@@ -106,14 +106,6 @@ export async function openConsole(page: Page, { timeout }: Patience): Promise<vo
   await page.locator('.wisp-screen-place canvas').waitFor({ timeout })
 }
 
-/** On a server's page: opens its serial console, presses Enter, and waits until it says this. */
-export async function openSerialLine(page: Page, text: RegExp, { timeout }: Patience): Promise<void> {
-  await openTab(page, 'Console')
-  await page.getByRole('button', { name: 'Serial line' }).click()
-  await page.getByText('Connected', { exact: true }).waitFor({ timeout })
-  await page.locator('.xterm-rows').filter({ hasText: text }).waitFor({ timeout })
-}
-
 /** On the page of a server, an image or the like: chooses one of its actions, and confirms where it asks. */
 export async function act(page: Page, action: string, confirm?: string): Promise<void> {
   await page
@@ -137,23 +129,12 @@ export async function logOut(page: Page): Promise<void> {
   await page.getByRole('heading', { name: 'Log in' }).waitFor()
 }
 
-/**
- * The whole life of a server as a person sees it: launch, watch it become active, read its log, see its screen, stop, start, delete.
- * @param also what else is done while it runs
- */
-export async function liveThrough(
-  page: Page,
-  name: string,
-  log: string | RegExp,
-  patience: Patience,
-  flavor?: string,
-  also: () => Promise<void> = async () => {},
-): Promise<void> {
+/** The whole life of a server as a person sees it: launch, watch it become active, read its log, see its screen, stop, start, delete. */
+export async function liveThrough(page: Page, name: string, log: string | RegExp, patience: Patience, flavor?: string): Promise<void> {
   await launchServer(page, name, flavor === undefined ? {} : { flavor })
   await waitForStatus(page, 'Active', patience)
   await waitForLog(page, log, patience)
   await openConsole(page, patience)
-  await also()
   await openTab(page, 'Timeline')
   await page.getByRole('heading', { name: 'Launched' }).waitFor(patience)
   await act(page, 'Stop', 'Stop')

@@ -61,8 +61,6 @@ async function takeAll(cloud: Cloud, web: Server): Promise<void> {
     await visit(page, `/servers/${web.id}`)
     await steps.openConsole(page, { timeout: patience * 1000 })
     await take(page, 'console')
-    await steps.openSerialLine(page, /login:/, { timeout: patience * 1000 })
-    await take(page, 'serial-console')
     await takeUpload(page)
     await visit(page, '/servers')
     await page.getByRole('link', { name: 'web-2', exact: true }).waitFor()

@@ -116,11 +116,9 @@ export async function getConsoleLog(id: string, signal?: AbortSignal): Promise<s
   return (await request<{ output: string }>('compute', `/servers/${id}/action`, { method: 'POST', body, signal })).output
 }
 
-export type ConsoleKind = 'vnc' | 'serial'
-
-/** A one-time address of a console: the screen, or the serial line. */
-export async function createRemoteConsole(id: string, protocol: ConsoleKind = 'vnc'): Promise<string> {
-  const body = { remote_console: { protocol, type: protocol === 'vnc' ? 'novnc' : 'serial' } }
+/** A one-time address of the VNC console. */
+export async function createRemoteConsole(id: string): Promise<string> {
+  const body = { remote_console: { protocol: 'vnc', type: 'novnc' } }
   const answer = await request<{ remote_console: { url: string } }>('compute', `/servers/${id}/remote-consoles`, { method: 'POST', body })
   return answer.remote_console.url
 }

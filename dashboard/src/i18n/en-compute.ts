@@ -92,13 +92,7 @@ export const console = {
   ownWindow: 'Open in its own window',
   label: 'Screen of the server',
   noToken: 'This address carries no console token.',
-  kind: 'Kind of console',
-  kinds: { vnc: 'Screen', serial: 'Serial line' },
-  serialLabel: 'Serial line of the server',
-  keyboard: {
-    vnc: 'Click the screen to type into it; Tab and the other keys then go to the guest. Ctrl+Alt+Shift gives them back.',
-    serial: 'Text can be marked and copied here. Tab and the other keys go to the guest; Ctrl+Alt+Shift gives them back.',
-  },
+  keyboard: 'Click the screen to type into it; Tab and the other keys then go to the guest. Ctrl+Alt+Shift gives them back.',
 }
 
 export const launch = {

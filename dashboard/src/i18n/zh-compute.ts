@@ -93,13 +93,7 @@ export const console: Dictionary['console'] = {
   ownWindow: '在新窗口打开',
   label: '云服务器的屏幕',
   noToken: '此地址不含控制台令牌。',
-  kind: '控制台类型',
-  kinds: { vnc: '屏幕', serial: '串口' },
-  serialLabel: '云服务器的串口',
-  keyboard: {
-    vnc: '点击屏幕即可输入，Tab 等按键会发送给云服务器；按 Ctrl+Alt+Shift 收回键盘。',
-    serial: '此处的文字可以选中和复制。Tab 等按键会发送给云服务器；按 Ctrl+Alt+Shift 收回键盘。',
-  },
+  keyboard: '点击屏幕即可输入，Tab 等按键会发送给云服务器；按 Ctrl+Alt+Shift 收回键盘。',
 }
 
 export const launch: Dictionary['launch'] = {

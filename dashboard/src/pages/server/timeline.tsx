@@ -1,8 +1,9 @@
 // What was done to a server, newest first: each action with its steps drawn to scale, so that it is plain where the time went or what failed.
 import { useQuery } from '@tanstack/react-query'
 import type { ActionEvent, InstanceAction, Server } from '../../api/compute.ts'
+import { userQuery } from '../../api/identity-queries.ts'
 import { serverActionsQuery } from '../../api/queries.ts'
-import { useSession } from '../../api/session.ts'
+import { isAdmin, useSession } from '../../api/session.ts'
 import { useText } from '../../i18n/index.ts'
 import { duration, parseTime } from '../../ui/format.ts'
 import { Nothing } from '../../ui/nothing.tsx'
@@ -44,9 +45,17 @@ function Step({ event, from, length }: { event: ActionEvent; from: number; lengt
   )
 }
 
+/** Who asked for it; a name where one may look it up. */
+function By({ userId }: { userId: string }) {
+  const t = useText()
+  const session = useSession()
+  const mine = userId === session.user.id
+  const user = useQuery({ ...userQuery(userId), enabled: !mine && isAdmin(session) })
+  return mine ? t.server.you : (user.data?.name ?? userId)
+}
+
 function Action({ action }: { action: InstanceAction }) {
   const t = useText()
-  const { user } = useSession()
   const events = (action.events ?? []).toSorted((a, b) => parseTime(a.start_time) - parseTime(b.start_time))
   const from = parseTime(action.start_time)
   const running = events.some(({ finish_time }) => finish_time === null)
@@ -58,7 +67,7 @@ function Action({ action }: { action: InstanceAction }) {
         <h2>{t.action[action.action] ?? action.action}</h2>
         <StatusWord tone={bad ? 'bad' : running ? 'busy' : 'good'}>{running ? t.server.running : duration(until - from)}</StatusWord>
         <span className="wisp-subtle">
-          <When time={action.start_time} /> · {t.server.by} {action.user_id === user.id ? t.server.you : action.user_id}
+          <When time={action.start_time} /> · {t.server.by} <By userId={action.user_id} />
         </span>
       </div>
       {action.message !== null && <p className="wisp-event-details">{action.message}</p>}
