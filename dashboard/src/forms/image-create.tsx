@@ -94,6 +94,7 @@ export function ImageCreate({ close, done }: { close: () => void; done: (imageId
       busy={busy}
       ready={isComplete(source) && name.trim() !== '' && given.error === undefined}
       submit={() => create.mutate()}
+      closeWord={uploading ? t.close : undefined}
       close={uploading ? () => upload.end('closed') : close}
     >
       <ImageSource source={source} change={choose} disabled={busy} />

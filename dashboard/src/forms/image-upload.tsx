@@ -37,6 +37,7 @@ export function ImageUpload({ image, there, close }: { image: Image; there?: str
       busy={send.isPending}
       ready={isComplete(source)}
       submit={() => send.mutate(false)}
+      closeWord={uploading ? t.close : undefined}
       close={uploading ? () => upload.end('closed') : close}
     >
       {there !== undefined && !uploading && <p>{there}</p>}

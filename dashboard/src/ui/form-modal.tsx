@@ -13,10 +13,12 @@ type FormModalProps = {
   ready: boolean
   submit: () => void
   close: () => void
+  /** What closing is called, where it takes nothing back. */
+  closeWord?: string | undefined
   children: ReactNode
 }
 
-export function FormModal({ title, button, what, error, busy, ready, submit, close, children }: FormModalProps) {
+export function FormModal({ title, button, what, error, busy, ready, submit, close, closeWord, children }: FormModalProps) {
   const t = useText()
   const id = useId()
   const onSubmit = (event: FormEvent) => {
@@ -37,7 +39,7 @@ export function FormModal({ title, button, what, error, busy, ready, submit, clo
           {button}
         </Button>
         <Button variant="link" onClick={close}>
-          {t.cancel}
+          {closeWord ?? t.cancel}
         </Button>
       </ModalFooter>
     </Modal>
