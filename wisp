@@ -67,7 +67,7 @@ install_libraries() {
     return 0
   fi
   say 'Wisp installs Node and its libraries (npm ci) ...'
-  (cd "$here" && npm ci --no-audit --no-fund --loglevel=error >&2) || refuse 'npm ci failed (its own words are above). When that is mended, run the same again'
+  (cd "$here" && NODE_OPTIONS="--require \"$here/packages/npm-engine.cjs\"" npm ci --no-audit --no-fund --loglevel=error >&2) || refuse 'npm ci failed (its own words are above). When that is mended, run the same again'
   cp "$here/package-lock.json" "$stamp"
 }
 

