@@ -6,7 +6,7 @@ set -euo pipefail
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 VERSION=$(cat "$HERE/VERSION")
-CACHE=${WISP_GUEST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/wisp/guest-packages}
+CACHE=${WISP_GUEST_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/wisp/guest-packages}
 TIME=1735689600 # every file's time and
 FILE_SYSTEM_UUID=57495350-6775-4573-8000-000000000001 # the file system's identity are fixed, so that two builds are alike
 

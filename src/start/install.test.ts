@@ -7,5 +7,7 @@ test('the unit starts this checkout for this home, and leaves servers alone when
   assert.match(unit, /^Environment="WISP_HOME=\/srv\/my cloud 100%%"$/m)
   assert.match(unit, /^ExecStart="\/opt\/wi\$\$p\/wisp" up --foreground$/m)
   assert.match(unit, /^KillMode=process$/m)
+  assert.match(unit, /^OOMPolicy=continue$/m)
+  assert.match(unit, /^After=.* libvirt-guests\.service$/m)
   assert.match(unit, /^Restart=on-failure$/m) // "wisp down" ends it with 0, and it stays down
 })

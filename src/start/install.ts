@@ -25,6 +25,8 @@ ExecStart=${quote(launcher)} up --foreground
 Restart=on-failure
 RestartSec=2
 KillMode=process
+# What memory runs out for is started again by the supervisor; the others need not stop.
+OOMPolicy=continue
 TimeoutStopSec=90
 LimitNOFILE=1048576
 
