@@ -11,7 +11,8 @@ import { pino } from 'pino'
 import { domainName } from '../compute/host/domain.ts'
 import { type Config, cloudTag, loadConfig } from '../config.ts'
 import { type NetworkDoors, networkRealisers } from '../network/host/realisers.ts'
-import type { DocumentOf, Kind, NetworkDocument, PortDocument, SecurityGroupDocument } from '../wire/documents.ts'
+import type { DocumentOf, Kind } from '../wire/documents.ts'
+import { groupDocument, networkDocument, portDocument, securityRule, subnetDocument } from '../wire/testing.ts'
 import { destroyEverything, stopServers } from './cleanup.ts'
 import { savedRules, setNames } from './iptables.ts'
 import { connectLibvirt, type Libvirt, ListDomains, Start } from './libvirt.ts'
@@ -132,60 +133,24 @@ async function makeCloud(home: string, libvirt: Libvirt): Promise<Cloud> {
     string,
     string,
   ]
-  const network: NetworkDocument = {
-    v: 1,
+  const network = networkDocument({
     id: networkId,
     type: 'vxlan',
-    physical_network: null,
     segmentation_id: Number.parseInt(tag, 16),
-    mtu: 1450,
-    subnets: [
-      {
-        id: subnetId,
-        ip_version: 4,
-        cidr: '10.9.0.0/24',
-        gateway_ip: '10.9.0.1',
-        enable_dhcp: true,
-        dns_nameservers: [],
-        host_routes: [],
-        ipv6_ra_mode: null,
-        ipv6_address_mode: null,
-      },
-    ],
+    subnets: [subnetDocument({ id: subnetId })],
     dhcp: { port_id: randomUUID(), mac: 'fa:16:3e:00:00:02', ips: [{ ip: '10.9.0.2', subnet_id: subnetId }] },
     peers: ['192.0.2.2'],
-  }
-  const group: SecurityGroupDocument = {
-    v: 1,
-    id: groupId,
-    stateful: true,
-    rules: [
-      {
-        direction: 'ingress',
-        ethertype: 'IPv4',
-        protocol: null,
-        port_min: null,
-        port_max: null,
-        remote_ip_prefix: null,
-        remote_group_id: groupId,
-      },
-    ],
-  }
-  const port: PortDocument = {
-    v: 1,
+  })
+  const group = groupDocument([securityRule({ remote_group_id: groupId })], { id: groupId })
+  const port = portDocument({
     id: portId,
     network_id: networkId,
     server_id: serverId,
     mac: 'fa:16:3e:00:00:05',
     ips: [{ ip: '10.9.0.5', subnet_id: subnetId }],
-    mtu: 1450,
-    admin_state_up: true,
-    port_security_enabled: true,
     security_groups: [groupId],
-    allowed_address_pairs: [],
     hostname: 'five',
-    extra_dhcp_opts: [],
-  }
+  })
   const documents: { [K in Kind]: Map<string, DocumentOf[K]> } = {
     image: new Map(),
     network: new Map([[networkId, network]]),

@@ -15,17 +15,11 @@ import { startLoop } from '../../src/agent/loop.ts'
 import { simulatedMachine } from '../../src/agent/simulated.ts'
 import { type TestDatabase, testDatabase } from '../../src/database/testing.ts'
 import { registerWire } from '../../src/wire/control.ts'
-import type {
-  ImageObservation,
-  NetworkDocument,
-  PortDocument,
-  SecurityGroupDocument,
-  ServerDocument,
-  ServerObservation,
-} from '../../src/wire/documents.ts'
+import type { ImageObservation, ServerDocument, ServerObservation } from '../../src/wire/documents.ts'
 import { dial } from '../../src/wire/host.ts'
 import { type Intent, intend, withdraw } from '../../src/wire/intend.ts'
 import { join, makeJoinToken } from '../../src/wire/join.ts'
+import { groupDocument, networkDocument, portDocument, securityRule, serverDocument, subnetDocument } from '../../src/wire/testing.ts'
 import { type Bed, startBed } from '../bed/bed.ts'
 
 const run = promisify(execFile)
@@ -58,6 +52,7 @@ for (const kind of ['simulated', 'real'] as const) {
     const networkId = randomUUID()
     const portId = randomUUID()
     const groupId = randomUUID()
+    const bodies = () => documentsOf(serverId, portId, networkId, groupId, control.image)
     let generation = 0
 
     before(async () => {
@@ -73,7 +68,7 @@ for (const kind of ['simulated', 'real'] as const) {
       kind: 'server',
       id: serverId,
       generation: ++generation,
-      body: { ...serverDocument(serverId, portId, networkId, control.image), ...over },
+      body: { ...bodies().server, ...over },
     })
     const say = (...intents: Intent[]) => control.test.db.write((tx) => intend(tx, subject.hostId, intents))
     const observed = async (id: string) =>
@@ -116,9 +111,9 @@ for (const kind of ['simulated', 'real'] as const) {
 
     it('makes a network, a group, a port and a running server', async () => {
       await say(
-        { kind: 'network', id: networkId, generation: 1, body: networkDocument(networkId) },
-        { kind: 'security-group', id: groupId, generation: 1, body: groupDocument(groupId) },
-        { kind: 'port', id: portId, generation: 1, body: portDocument(portId, networkId, serverId, groupId) },
+        { kind: 'network', id: networkId, generation: 1, body: bodies().network },
+        { kind: 'security-group', id: groupId, generation: 1, body: bodies().group },
+        { kind: 'port', id: portId, generation: 1, body: bodies().port },
         want(),
       )
       const seen = await reached('running')
@@ -271,112 +266,40 @@ async function real(control: Control, folder: string, ends: (() => Promise<unkno
   }
 }
 
-function serverDocument(id: string, portId: string, networkId: string, image: Control['image']): ServerDocument {
+/** A server on a network by itself, with a port that its own group and SSH reach. */
+function documentsOf(server: string, port: string, network: string, group: string, { id: image, size, hash }: Control['image']) {
+  const subnet = subnetDocument({ id: 'subnet-1' })
   return {
-    v: 1,
-    id,
-    name: 'contract',
-    hostname: 'contract',
-    project_id: 'p',
-    user_id: 'u',
-    power: 'active',
-    starts: 1,
-    reboots: 0,
-    reboot_type: 'SOFT',
-    vcpus: 1,
-    memory_mb: 128,
-    root_gb: 1,
-    ephemeral_gb: 0,
-    swap_mb: 0,
-    extra_specs: {},
-    image: { id: image.id, name: 'guest', disk_format: 'qcow2', size: image.size, hash: image.hash, properties: {} },
-    nics: [{ port_id: portId, network_id: networkId, mac: 'fa:16:3e:00:00:01', mtu: 1450, tag: null }],
-    config_drive: true,
-    metadata: {
-      project_id: 'p',
-      availability_zone: 'nova',
-      launch_index: 0,
-      reservation_id: 'r-1',
-      keys: [],
-      meta: {},
-      user_data: null,
-      security_groups: ['default'],
-      flavor: 'm1.nano',
-    },
+    network: networkDocument({
+      id: network,
+      type: 'vxlan',
+      segmentation_id: 77,
+      subnets: [subnet],
+      dhcp: { port_id: 'dhcp-port', mac: 'fa:16:3e:00:00:02', ips: [{ ip: '10.9.0.2', subnet_id: subnet.id }] },
+    }),
+    group: groupDocument(
+      [
+        securityRule({ direction: 'egress' }),
+        securityRule({ protocol: 'tcp', port_min: 22, port_max: 22, remote_ip_prefix: '10.9.0.0/24' }),
+        securityRule({ remote_group_id: group }),
+      ],
+      { id: group },
+    ),
+    port: portDocument({
+      id: port,
+      network_id: network,
+      server_id: server,
+      ips: [{ ip: '10.9.0.11', subnet_id: subnet.id }],
+      security_groups: [group],
+      hostname: 'contract',
+    }),
+    server: serverDocument({
+      id: server,
+      name: 'contract',
+      hostname: 'contract',
+      image: { id: image, name: 'guest', disk_format: 'qcow2', size, hash, properties: {} },
+      nics: [{ port_id: port, network_id: network, mac: 'fa:16:3e:00:00:01', mtu: 1450, tag: null }],
+      config_drive: true,
+    }),
   }
 }
-
-const networkDocument = (id: string): NetworkDocument => ({
-  v: 1,
-  id,
-  type: 'vxlan',
-  physical_network: null,
-  segmentation_id: 77,
-  mtu: 1450,
-  subnets: [
-    {
-      id: 'subnet-1',
-      ip_version: 4,
-      cidr: '10.9.0.0/24',
-      gateway_ip: '10.9.0.1',
-      enable_dhcp: true,
-      dns_nameservers: [],
-      host_routes: [],
-      ipv6_ra_mode: null,
-      ipv6_address_mode: null,
-    },
-  ],
-  dhcp: { port_id: 'dhcp-port', mac: 'fa:16:3e:00:00:02', ips: [{ ip: '10.9.0.2', subnet_id: 'subnet-1' }] },
-  peers: [],
-})
-
-const groupDocument = (id: string): SecurityGroupDocument => ({
-  v: 1,
-  id,
-  stateful: true,
-  rules: [
-    {
-      direction: 'egress',
-      ethertype: 'IPv4',
-      protocol: null,
-      port_min: null,
-      port_max: null,
-      remote_ip_prefix: null,
-      remote_group_id: null,
-    },
-    {
-      direction: 'ingress',
-      ethertype: 'IPv4',
-      protocol: 'tcp',
-      port_min: 22,
-      port_max: 22,
-      remote_ip_prefix: '10.9.0.0/24',
-      remote_group_id: null,
-    },
-    {
-      direction: 'ingress',
-      ethertype: 'IPv4',
-      protocol: null,
-      port_min: null,
-      port_max: null,
-      remote_ip_prefix: null,
-      remote_group_id: id,
-    },
-  ],
-})
-
-const portDocument = (id: string, networkId: string, serverId: string, groupId: string): PortDocument => ({
-  v: 1,
-  id,
-  network_id: networkId,
-  server_id: serverId,
-  mac: 'fa:16:3e:00:00:01',
-  ips: [{ ip: '10.9.0.11', subnet_id: 'subnet-1' }],
-  mtu: 1450,
-  admin_state_up: true,
-  port_security_enabled: true,
-  security_groups: [groupId],
-  allowed_address_pairs: [],
-  hostname: 'contract',
-  extra_dhcp_opts: [],
-})

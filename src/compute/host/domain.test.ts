@@ -3,9 +3,9 @@ import { it } from 'node:test'
 import fc from 'fast-check'
 import { XMLParser, XMLValidator } from 'fast-xml-parser'
 import type { ServerDocument } from '../../wire/documents.ts'
+import { serverDocument } from '../../wire/testing.ts'
 import type { Disk } from './disks.ts'
 import { domainName, domainXml, serverIdOf } from './domain.ts'
-import { serverDocument } from './testing.ts'
 
 const disks: Disk[] = [
   { path: '/home/of wisp/<&>"\'/disk', target: 'vda', format: 'qcow2', serial: 'root' },

@@ -1,14 +1,16 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import type { SubnetDocument } from '../../wire/documents.ts'
+import { networkDocument, networkId, portDocument, serverDocument, subnetDocument } from '../../wire/testing.ts'
 import { answerPath, configDriveFiles, networkData } from './metadata.ts'
 import { guestAt } from './metadata-server.ts'
-import { networkDocument, portDocument, serverDocument } from './testing.ts'
 
 const port = portDocument()
-const wiring = (over: Parameters<typeof networkDocument>[0] = {}) => ({
-  ports: new Map([[port.id, port]]),
-  networks: new Map([['n', networkDocument(over)]]),
-})
+const wiring = (over: Partial<SubnetDocument> = {}) => {
+  const routes = [{ destination: '198.51.100.0/24', nexthop: '10.9.0.9' }]
+  const subnet = subnetDocument({ dns_nameservers: ['192.0.2.53'], host_routes: routes, ...over })
+  return { ports: new Map([[port.id, port]]), networks: new Map([[networkId, networkDocument({ subnets: [subnet] })]]) }
+}
 const get = (path: string, server = serverDocument()) => answerPath(path, server, '10.9.0.11', wiring())?.toString() ?? null
 
 describe('metadata', () => {
@@ -59,7 +61,7 @@ describe('metadata', () => {
 
   it('describes networks: by DHCP, or by themselves where there is none', () => {
     const byDhcp = networkData(serverDocument(), wiring())
-    assert.deepEqual(byDhcp.networks, [{ id: 'network0', link: 'tap44444444-44', type: 'ipv4_dhcp', network_id: 'n' }])
+    assert.deepEqual(byDhcp.networks, [{ id: 'network0', link: 'tap44444444-44', type: 'ipv4_dhcp', network_id: networkId }])
     assert.deepEqual(byDhcp.services, [{ type: 'dns', address: '192.0.2.53' }])
     const fixed = networkData(serverDocument(), wiring({ enable_dhcp: false }))
     assert.deepEqual(fixed.networks, [
@@ -67,7 +69,7 @@ describe('metadata', () => {
         id: 'network0',
         link: 'tap44444444-44',
         type: 'ipv4',
-        network_id: 'n',
+        network_id: networkId,
         ip_address: '10.9.0.11',
         netmask: '255.255.255.0',
         routes: [
@@ -98,8 +100,8 @@ describe('metadata', () => {
     const machine = { wanted: (kind: string) => (documents as Record<string, Map<string, unknown>>)[kind] ?? new Map() } as Parameters<
       typeof guestAt
     >[0]
-    assert.equal(guestAt(machine, 'n', '10.9.0.11')?.id, server.id)
+    assert.equal(guestAt(machine, networkId, '10.9.0.11')?.id, server.id)
     assert.equal(guestAt(machine, 'other', '10.9.0.11'), null)
-    assert.equal(guestAt(machine, 'n', '10.9.0.12'), null)
+    assert.equal(guestAt(machine, networkId, '10.9.0.12'), null)
   })
 })

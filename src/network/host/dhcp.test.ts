@@ -5,49 +5,12 @@ import path from 'node:path'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import { run } from '../../agent/shell.ts'
-import type { NetworkDocument, PortDocument } from '../../wire/documents.ts'
+import type { NetworkDocument, PortDocument, SubnetDocument } from '../../wire/documents.ts'
+import { networkDocument, portDocument, subnetDocument } from '../../wire/testing.ts'
 import { dnsmasqFiles } from './dhcp.ts'
 
-const network = (over: Partial<NetworkDocument['subnets'][0]> = {}): NetworkDocument => ({
-  v: 1,
-  id: '11111111-1111-4111-8111-111111111111',
-  type: 'local',
-  physical_network: null,
-  segmentation_id: null,
-  mtu: 1450,
-  subnets: [
-    {
-      id: 's4',
-      ip_version: 4,
-      cidr: '10.9.0.0/24',
-      gateway_ip: '10.9.0.1',
-      enable_dhcp: true,
-      dns_nameservers: [],
-      host_routes: [],
-      ipv6_ra_mode: null,
-      ipv6_address_mode: null,
-      ...over,
-    },
-  ],
-  dhcp: { port_id: 'd', mac: 'fa:16:3e:00:00:99', ips: [{ ip: '10.9.0.2', subnet_id: 's4' }] },
-  peers: [],
-})
-const port = (over: Partial<PortDocument> = {}): PortDocument => ({
-  v: 1,
-  id: '44444444-4444-4444-8444-444444444444',
-  network_id: '11111111-1111-4111-8111-111111111111',
-  server_id: null,
-  mac: 'fa:16:3e:00:00:01',
-  ips: [{ ip: '10.9.0.11', subnet_id: 's4' }],
-  mtu: 1450,
-  admin_state_up: true,
-  port_security_enabled: true,
-  security_groups: [],
-  allowed_address_pairs: [],
-  hostname: 'one',
-  extra_dhcp_opts: [],
-  ...over,
-})
+const network = (over: Partial<SubnetDocument> = {}) => networkDocument({ subnets: [subnetDocument(over)] })
+const port = (over: Partial<PortDocument> = {}) => portDocument({ server_id: null, security_groups: [], ...over })
 const files = (one: NetworkDocument, ports: PortDocument[]) => dnsmasqFiles(one, ports, '/folder')
 const tag = /tag:(s[0-9a-f]{10})/.exec(files(network(), []).options)![1]!
 const optionsOf = (over: Parameters<typeof network>[0]) =>
