@@ -1,6 +1,7 @@
 // What makes a security group rule sensible, and when two rules are the same. Pure; messages are Neutron's.
 
 import { badRequest } from '../../http/fault.ts'
+import { protocolNumber, protocols } from '../../wire/protocols.ts'
 import { formatCidr, parseCidr } from './address.ts'
 
 export interface RuleInput {
@@ -25,37 +26,8 @@ export interface Rule {
   description: string
 }
 
-// IANA's numbers of the names that Neutron accepts.
-const numbers: Record<string, number> = {
-  hopopt: 0,
-  icmp: 1,
-  igmp: 2,
-  ipip: 4,
-  tcp: 6,
-  egp: 8,
-  udp: 17,
-  dccp: 33,
-  'ipv6-encap': 41,
-  'ipv6-route': 43,
-  'ipv6-frag': 44,
-  rsvp: 46,
-  gre: 47,
-  esp: 50,
-  ah: 51,
-  icmpv6: 58,
-  'ipv6-icmp': 58,
-  'ipv6-nonxt': 59,
-  'ipv6-opts': 60,
-  ospf: 89,
-  vrrp: 112,
-  pgm: 113,
-  sctp: 132,
-  udplite: 136,
-}
 const withPorts = new Set([6, 17, 33, 132, 136])
 const onlyIPv6 = new Set(['icmpv6', 'ipv6-icmp', 'ipv6-encap', 'ipv6-route', 'ipv6-frag', 'ipv6-nonxt', 'ipv6-opts'])
-
-const numberOf = (protocol: string) => numbers[protocol] ?? Number(protocol)
 
 /** @throws Fault 400 that names what is wrong */
 export function checkRule(input: RuleInput): Rule {
@@ -96,9 +68,9 @@ function protocolOf(given: string | number | null): string | null {
   if (given === null) return null
   const protocol = String(given).toLowerCase()
   if (protocol === 'any' || protocol === '') return null
-  if (Object.hasOwn(numbers, protocol) || (/^\d{1,3}$/.test(protocol) && Number(protocol) <= 255)) return protocol
+  if (protocolNumber(protocol) !== undefined) return protocol
   throw badRequest(
-    `Security group rule protocol ${protocol} not supported. Only protocol values [${Object.keys(numbers).join(', ')}] and integer representations [0 to 255] are supported.`,
+    `Security group rule protocol ${protocol} not supported. Only protocol values [${Object.keys(protocols).join(', ')}] and integer representations [0 to 255] are supported.`,
     { type: 'SecurityGroupRuleInvalidProtocol' },
   )
 }
@@ -125,7 +97,7 @@ function checkPorts({ protocol, port_range_min: min, port_range_max: max }: Rule
   if (protocol === null) {
     throw badRequest('Must also specify protocol if port range is given.', { type: 'SecurityGroupProtocolRequiredWithPorts' })
   }
-  const number = numberOf(protocol)
+  const number = protocolNumber(protocol)!
   if (withPorts.has(number)) {
     if (min === 0 || max === 0) throw badRequest('Invalid value for port 0', { type: 'SecurityGroupInvalidPortValue' })
     if (min === null || max === null || min > max) {
@@ -162,7 +134,7 @@ export const ruleKey = (rule: Rule) =>
   JSON.stringify([
     rule.direction,
     rule.ethertype,
-    rule.protocol === null ? null : numberOf(rule.protocol),
+    protocolNumber(rule.protocol),
     rule.port_range_min,
     rule.port_range_max,
     rule.remote_ip_prefix,

@@ -3,6 +3,7 @@
 import ipaddr from 'ipaddr.js'
 import { Final } from '../../agent/realise.ts'
 import type { GroupMembersDocument, NetworkDocument, PortDocument, SecurityGroupDocument, SecurityRule } from '../../wire/documents.ts'
+import { protocolNumber } from '../../wire/protocols.ts'
 
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
 
@@ -72,7 +73,7 @@ function checkRule(name: string, rule: SecurityRule): void {
   const { port_min: min, port_max: max } = rule
   for (const port of [min, max]) want(port === null || isWhole(port, 0, 65_535), 'port', port, 'a number from 0 to 65535')
   // Of ICMP these are type and code, so they have no order.
-  if (![1, 58].includes(protocolNumber(rule.protocol) ?? 0))
+  if (![1, 58].includes(protocolNumber(rule.protocol) ?? -1))
     want(min === null || max === null || min <= max, 'port range', [min, max], 'ascending')
   else want((min ?? 0) <= 255 && (max ?? 0) <= 255, 'ICMP type and code', [min, max], '0 to 255')
   const version = rule.ethertype === 'IPv4' ? 4 : 6
@@ -99,38 +100,4 @@ export function checkPort(port: PortDocument): void {
     want(prefixVersion(ip_address) !== null, 'allowed address pair', ip_address, 'an IP address or network')
     want(isMac(mac_address), 'allowed address pair', mac_address, 'a MAC address')
   }
-}
-
-/** Neutron's names for protocols (IANA's numbers), so that no program on this machine has to know them. */
-const protocols: Record<string, number> = {
-  icmp: 1,
-  igmp: 2,
-  ipip: 4,
-  tcp: 6,
-  egp: 8,
-  udp: 17,
-  dccp: 33,
-  'ipv6-encap': 41,
-  'ipv6-route': 43,
-  'ipv6-frag': 44,
-  rsvp: 46,
-  gre: 47,
-  esp: 50,
-  ah: 51,
-  icmpv6: 58,
-  'ipv6-icmp': 58,
-  'ipv6-nonxt': 59,
-  'ipv6-opts': 60,
-  ospf: 89,
-  vrrp: 112,
-  pgm: 113,
-  sctp: 132,
-  udplite: 136,
-}
-
-/** The number of a rule's protocol; null = any; undefined = there is no such protocol. */
-export function protocolNumber(given: string | null): number | null | undefined {
-  if (given === null || given === 'any' || given === '0') return null
-  if (typeof given === 'string' && /^\d{1,3}$/.test(given) && Number(given) <= 255) return Number(given)
-  return Object.hasOwn(protocols, given) ? protocols[given] : undefined
 }

@@ -2,67 +2,29 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import type { NetworkDocument, PortDocument, SecurityGroupDocument, SecurityRule } from '../../wire/documents.ts'
+import {
+  networkDocument as aNetwork,
+  groupId as group,
+  groupDocument,
+  networkId as network,
+  portDocument,
+  securityRule as rule,
+} from '../../wire/testing.ts'
 import { antiSpoofing, bridgeText } from './anti-spoofing.ts'
 import { checkGroup, checkMembers, checkNetwork, checkPort } from './check.ts'
 import { addressSets, restoreText, securityGroups, type Wanted } from './filter.ts'
 
 const tag = 'abcdef'
-const network = '11111111-1111-4111-8111-111111111111'
-const group = '22222222-2222-4222-8222-222222222222'
 const other = '33333333-3333-4333-8333-333333333333'
-const port = '44444444-4444-4444-8444-444444444444'
 
-const rule = (over: Partial<SecurityRule> = {}): SecurityRule => ({
-  direction: 'ingress',
-  ethertype: 'IPv4',
-  protocol: null,
-  port_min: null,
-  port_max: null,
-  remote_ip_prefix: null,
-  remote_group_id: null,
-  ...over,
-})
-const portDocument = (over: Partial<PortDocument> = {}): PortDocument => ({
-  v: 1,
-  id: port,
-  network_id: network,
-  server_id: null,
-  mac: 'fa:16:3e:00:00:01',
-  ips: [{ ip: '10.9.0.11', subnet_id: 's' }],
-  mtu: 1450,
-  admin_state_up: true,
-  port_security_enabled: true,
-  security_groups: [group],
-  allowed_address_pairs: [],
-  hostname: 'one',
-  extra_dhcp_opts: [],
-  ...over,
-})
-const networkDocument = (over: Partial<NetworkDocument> = {}): NetworkDocument => ({
-  v: 1,
-  id: network,
-  type: 'vxlan',
-  physical_network: null,
-  segmentation_id: 7,
-  mtu: 1450,
-  subnets: [],
-  dhcp: { port_id: 'd', mac: 'fa:16:3e:00:00:99', ips: [{ ip: '10.9.0.2', subnet_id: 's' }] },
-  peers: [],
-  ...over,
-})
-const groupDocument = (rules: SecurityRule[], over: Partial<SecurityGroupDocument> = {}): SecurityGroupDocument => ({
-  v: 1,
-  id: group,
-  stateful: true,
-  rules,
-  ...over,
-})
+const networkDocument = (over: Partial<NetworkDocument> = {}) => aNetwork({ type: 'vxlan', segmentation_id: 7, subnets: [], ...over })
 const wanted = (ports: PortDocument[], groups: SecurityGroupDocument[] = [], over: Partial<Wanted> = {}): Wanted => ({
   networks: new Map([[network, networkDocument()]]),
   groups: new Map(groups.map((one) => [one.id, one])),
   members: new Map(),
   ports: new Map(ports.map((one) => [one.id, one])),
   uplinks: new Map(),
+  zones: new Map([[network, 4711]]),
   ...over,
 })
 const into = `wisp${tag}-i-44444444444444`
@@ -83,14 +45,13 @@ describe('security groups as iptables rules', () => {
       }),
       4,
     )
-    const zone = /--zone (\d+)/.exec(chains.raw.get(`wisp${tag}-raw`)![0]!)![1]
     assert.equal(
       restoreText(chains, nothing),
       `*raw
 :wisp${tag}-raw - [0:0]
--A wisp${tag}-raw -m physdev --physdev-in w${tag}t4444444 -j CT --zone ${zone}
--A wisp${tag}-raw -m physdev --physdev-in w${tag}d1111111 -j CT --zone ${zone}
--A wisp${tag}-raw -m physdev --physdev-in w${tag}x1111111 -j CT --zone ${zone}
+-A wisp${tag}-raw -m physdev --physdev-in w${tag}t4444444 -j CT --zone 4711
+-A wisp${tag}-raw -m physdev --physdev-in w${tag}d1111111 -j CT --zone 4711
+-A wisp${tag}-raw -m physdev --physdev-in w${tag}x1111111 -j CT --zone 4711
 COMMIT
 *filter
 :${into} - [0:0]
@@ -132,6 +93,8 @@ COMMIT
       [{ protocol: 'icmp', ethertype: 'IPv6' }, 6, '-p ipv6-icmp -j ACCEPT'],
       [{ protocol: 'vrrp' }, 4, '-p 112 -j ACCEPT'],
       [{ protocol: '4' }, 4, '-p 4 -j ACCEPT'],
+      [{ protocol: 'hopopt' }, 4, '-m u32 --u32 6&0xFF=0 -j ACCEPT'],
+      [{ protocol: '0', ethertype: 'IPv6', remote_ip_prefix: '2001:db8::/32' }, 6, '-s 2001:db8::/32 -m u32 --u32 4>>8&0xFF=0 -j ACCEPT'],
       [{ protocol: 'any', remote_ip_prefix: '192.0.2.0/24' }, 4, '-s 192.0.2.0/24 -j ACCEPT'],
       [{ ethertype: 'IPv6', remote_ip_prefix: '2001:db8::/32' }, 6, '-s 2001:db8::/32 -j ACCEPT'],
       [{ ethertype: 'IPv6', remote_group_id: other }, 6, `-m set --match-set wisp${tag}-6-3333333333334333 src -j ACCEPT`],
@@ -315,7 +278,7 @@ describe('what documents may say', () => {
     const anyRule = fc.record({
       direction: fc.constantFrom('ingress' as const, 'egress' as const),
       ethertype: fc.constantFrom('IPv4' as const, 'IPv6' as const),
-      protocol: fc.option(fc.oneof(fc.constantFrom('tcp', 'udp', 'icmp', 'sctp', '58', '300', 'constructor'), fc.string())),
+      protocol: fc.option(fc.oneof(fc.constantFrom('tcp', 'udp', 'icmp', 'hopopt', '0', 'sctp', '58', '300', 'constructor'), fc.string())),
       port_min: fc.option(fc.integer({ min: -1, max: 70_000 })),
       port_max: fc.option(fc.integer({ min: -1, max: 70_000 })),
       remote_ip_prefix: fc.option(prefix),
@@ -344,7 +307,7 @@ describe('what documents may say', () => {
           const now = wanted(passes(() => checkPort(plugged)) ? [plugged] : [portDocument()], [groupDocument(good)])
           for (const family of [4, 6] as const)
             for (const line of restoreText(securityGroups(tag, now, family), nothing).split('\n'))
-              assert.match(line, /^(\*(raw|filter)|COMMIT|:[\w-]+ - \[0:0\]|-A [\w-]+( -{1,2}[\w-]+( [\w.:/+,-]+)*)+|)$/)
+              assert.match(line, /^(\*(raw|filter)|COMMIT|:[\w-]+ - \[0:0\]|-A [\w-]+( -{1,2}[\w-]+( [\w.:/+,&=>-]+)*)+|)$/)
           for (const line of bridgeText(tag, antiSpoofing(tag, now), null).split('\n')) assert.match(line, /^[\w\s.:/,{}"@*!=<>;#'-]*$/)
         },
       ),

@@ -7,8 +7,8 @@
 //
 // The documents must have passed ./check.ts: their words go into these texts as they are.
 import type { DocumentOf, PortDocument, SecurityRule } from '../../wire/documents.ts'
-import { protocolNumber } from './check.ts'
-import { anyTap, chainName, dhcpName, forwardChain, fromChain, rawChain, setName, tapName, toChain, zoneOf } from './names.ts'
+import { protocolNumber } from '../../wire/protocols.ts'
+import { anyTap, chainName, dhcpName, forwardChain, fromChain, rawChain, setName, tapName, toChain } from './names.ts'
 
 export interface Wanted {
   networks: Map<string, DocumentOf['network']>
@@ -17,6 +17,8 @@ export interface Wanted {
   ports: Map<string, PortDocument>
   /** The interface by which a network leaves this host, by network id; none for one that stays on it. */
   uplinks: Map<string, string>
+  /** The connection tracking zone of every network that is here or has a port here, by network id. */
+  zones: Map<string, number>
 }
 
 export const family = (ip: string): 4 | 6 => (ip.includes(':') ? 6 : 4)
@@ -31,6 +33,7 @@ function matchOf(tag: string, rule: SecurityRule, wantedFamily: 4 | 6): string[]
     words.push('-m', 'set', '--match-set', setName(tag, rule.remote_group_id, wantedFamily), rule.direction === 'ingress' ? 'src' : 'dst')
   const protocol = protocolOf(rule.protocol, wantedFamily)
   if (protocol === null) return words
+  if (protocol === '0') return [...words, '-m', 'u32', '--u32', hopopt[wantedFamily]]
   words.push('-p', protocol)
   const { port_min: min, port_max: max } = rule
   if (min === null && max === null) return words
@@ -44,6 +47,12 @@ function matchOf(tag: string, rule: SecurityRule, wantedFamily: 4 | 6): string[]
   }
   return words
 }
+
+/**
+ * Protocol 0 (hopopt) is no protocol to iptables, which reads `-p 0` as any. So the header is looked at: the protocol is its byte 9 in IPv4,
+ * and in IPv6 the next header is byte 6.
+ */
+const hopopt = { 4: '6&0xFF=0', 6: '4>>8&0xFF=0' }
 
 /** The match by which iptables sees the ports of a protocol. */
 const withPorts: Record<string, string[]> = {
@@ -143,7 +152,7 @@ export function securityGroups(tag: string, wanted: Wanted, wantedFamily: 4 | 6)
     ...ports.map((port) => [tapName(tag, port.id), port.network_id] as const),
     ...[...wanted.networks.keys()].map((id) => [dhcpName(tag, id), id] as const),
     ...[...wanted.uplinks].map(([id, device]) => [device, id] as const),
-  ].map(([device, network]) => `-m physdev --physdev-in ${device} -j CT --zone ${zoneOf(network)}`)
+  ].map(([device, network]) => `-m physdev --physdev-in ${device} -j CT --zone ${wanted.zones.get(network)!}`)
 
   return { raw: new Map([[raw, zones]]), filter: chains }
 }

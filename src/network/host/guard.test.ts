@@ -10,45 +10,46 @@ import { fileURLToPath } from 'node:url'
 import { pino } from 'pino'
 import { run } from '../../agent/shell.ts'
 import type { DocumentOf, Kind, PortDocument, SecurityRule } from '../../wire/documents.ts'
+import {
+  groupId as group,
+  groupDocument,
+  networkId as network,
+  networkDocument,
+  portDocument,
+  securityRule as rule,
+} from '../../wire/testing.ts'
 import { type Guard, startGuard } from './guard.ts'
 import { anyTap, bridgeName, dhcpName, tapName } from './names.ts'
+import { allocateZones } from './zones.ts'
 
 const tag = 'abcdef'
-const network = '11111111-1111-4111-8111-111111111111'
-const group = '22222222-2222-4222-8222-222222222222'
 const tenants = '33333333-3333-4333-8333-333333333333'
 const a = 'aaaaaaa1-4444-4444-8444-444444444444'
 const b = 'bbbbbbb2-4444-4444-8444-444444444444'
 
-const rule = (over: Partial<SecurityRule> = {}): SecurityRule => ({
-  direction: 'ingress',
-  ethertype: 'IPv4',
-  protocol: null,
-  port_min: null,
-  port_max: null,
-  remote_ip_prefix: null,
-  remote_group_id: null,
-  ...over,
-})
 const egress = [rule({ direction: 'egress' }), rule({ direction: 'egress', ethertype: 'IPv6' })]
 const macOf: Record<string, string> = { [a]: 'fa:16:3e:00:00:0a', [b]: 'fa:16:3e:00:00:0b' }
 const ipOf: Record<string, string> = { [a]: '10.9.0.10', [b]: '10.9.0.11' }
-const port = (id: string, over: Partial<PortDocument> = {}): PortDocument => ({
-  v: 1,
-  id,
-  network_id: network,
-  server_id: null,
-  mac: macOf[id] ?? 'fa:16:3e:00:00:0c',
-  ips: [{ ip: ipOf[id] ?? '10.9.0.12', subnet_id: 's' }],
-  mtu: 1450,
-  admin_state_up: true,
-  port_security_enabled: true,
-  security_groups: [group],
-  allowed_address_pairs: [],
-  hostname: 'one',
-  extra_dhcp_opts: [],
-  ...over,
-})
+const port = (id: string, over: Partial<PortDocument> = {}) =>
+  portDocument({
+    id,
+    server_id: null,
+    mac: macOf[id] ?? 'fa:16:3e:00:00:0c',
+    ips: [{ ip: ipOf[id] ?? '10.9.0.12', subnet_id: 's' }],
+    ...over,
+  })
+
+/** Two networks that would come to the same zone if each were alone. */
+function twinNetworks(): string[] {
+  const seen = new Map<number | undefined, string>()
+  for (;;) {
+    const id = crypto.randomUUID()
+    const zone = allocateZones([id], new Map(), new Set()).get(id)
+    const twin = seen.get(zone)
+    if (twin) return [twin, id].sort()
+    seen.set(zone, id)
+  }
+}
 
 interface GuestEnd {
   ask(what: unknown): Promise<unknown>
@@ -144,7 +145,7 @@ else
     }
     let guard: Guard
     const rules = (id: string, list: SecurityRule[], stateful = true) =>
-      documents['security-group'].set(id, { v: 1, id, stateful, rules: list })
+      documents['security-group'].set(id, groupDocument(list, { id, stateful }))
     const ip = (...argv: string[]) => run(['ip', ...argv])
     const guests = new Map<string, GuestEnd>()
     const connects = (from: string, to: string, portNumber = 7, local?: string) =>
@@ -159,17 +160,7 @@ else
     }
 
     before(async () => {
-      documents.network.set(network, {
-        v: 1,
-        id: network,
-        type: 'local',
-        physical_network: null,
-        segmentation_id: null,
-        mtu: 1450,
-        subnets: [],
-        dhcp: null,
-        peers: [],
-      })
+      documents.network.set(network, networkDocument({ subnets: [], dhcp: null }))
       const bridge = bridgeName(tag, network)
       await ip('link', 'set', 'lo', 'up')
       await ip('link', 'add', bridge, 'type', 'bridge', 'forward_delay', '0', 'mcast_snooping', '0')
@@ -212,6 +203,61 @@ else
       assert.equal(await connects('b', '10.9.0.10', 8080), true)
     })
 
+    it('reads hopopt as the protocol 0, not as all of them', async () => {
+      for (const protocol of ['hopopt', '0']) {
+        rules(group, [...egress, rule({ protocol }), rule({ protocol, ethertype: 'IPv6' })])
+        await guard.apply()
+        assert.equal(await connects('a', '10.9.0.11'), false)
+        assert.match((await run(['iptables-save', '-t', 'filter'])).stdout, /--u32 "?0x6&0xff=0x0"? -j ACCEPT/)
+        assert.match((await run(['ip6tables-save', '-t', 'filter'])).stdout, /--u32 "?0x4>>0x8&0xff=0x0"? -j ACCEPT/)
+      }
+    })
+
+    it('gives no two networks one zone, the same ones after a restart, and forgets the connections of one that goes', async () => {
+      const zonesOf = async () =>
+        new Map(
+          [...(await run(['iptables-save', '-t', 'raw'])).stdout.matchAll(/--physdev-in (\S+) .*--zone (\d+)/g)].map(([, device, zone]) => [
+            device!,
+            zone!,
+          ]),
+        )
+      const twins = twinNetworks()
+      for (const id of twins) documents.network.set(id, networkDocument({ id, subnets: [], dhcp: null }))
+      await guard.apply()
+      const zones = await zonesOf()
+      assert.equal(new Set([network, ...twins].map((id) => zones.get(dhcpName(tag, id)))).size, 3)
+      assert.equal(zones.get(tapName(tag, a)), zones.get(dhcpName(tag, network)))
+
+      await guard.stop()
+      documents.network.delete(twins[0]!)
+      guard = startGuard(machine)
+      await guard.apply()
+      const [, kept] = twins.map((id) => zones.get(dhcpName(tag, id)))
+      assert.equal((await zonesOf()).get(dhcpName(tag, twins[1]!)), kept, 'though the other would have been first now')
+
+      const made = [
+        '-I',
+        '-s',
+        '10.9.0.10',
+        '-d',
+        '10.9.0.11',
+        '-p',
+        'tcp',
+        '--sport',
+        '5',
+        '--dport',
+        '6',
+        '--state',
+        'ESTABLISHED',
+        '-t',
+        '600',
+      ]
+      await run(['conntrack', ...made, '--zone', kept!])
+      documents.network.delete(twins[1]!)
+      await guard.apply()
+      assert.equal((await run(['conntrack', '-L', '--zone', kept!])).stdout, '')
+    })
+
     it('lets a remote group pass by its addresses, as soon as they change', async () => {
       rules(group, [...egress, rule({ remote_group_id: tenants })])
       await guard.apply()
@@ -246,6 +292,7 @@ else
       documents.port.set(a, port(a, { allowed_address_pairs: [{ ip_address: '10.9.0.64/26', mac_address: macOf[a]! }] }))
       await guard.apply()
       await ip('-n', 'a', 'addr', 'add', '10.9.0.66/24', 'dev', 'eth0')
+      await ip('-n', 'b', 'neigh', 'flush', 'dev', 'eth0') // it may still be waiting for an answer to its question of before
       assert.equal(await connects('b', '10.9.0.66'), true, 'an allowed address pair')
       await ip('-n', 'a', 'addr', 'del', '10.9.0.66/24', 'dev', 'eth0')
       documents.port.set(a, port(a))
@@ -357,6 +404,7 @@ else
         'ipv6-nonxt',
         'ipv6-opts',
         'ipv6-route',
+        'hopopt',
         '0',
         '255',
         'any',

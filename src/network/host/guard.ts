@@ -9,8 +9,9 @@ import type { PortDocument } from '../../wire/documents.ts'
 import { antiSpoofing, type BridgeTable, bridgeText } from './anti-spoofing.ts'
 import { checkGroup, checkMembers, checkNetwork, checkPort, isId } from './check.ts'
 import { addressSets, type Chains, restoreText, securityGroups, type Wanted } from './filter.ts'
-import { bridgeTable, forwardChain, rawChain, zoneOf } from './names.ts'
+import { bridgeTable, forwardChain, rawChain } from './names.ts'
 import { uplinkOf } from './network.ts'
+import { allocateZones, zonesByNetwork, zonesIn } from './zones.ts'
 
 export interface Guard {
   /** Resolves when the kernel's rules reflect the documents as they are now, or newer ones. */
@@ -35,6 +36,10 @@ export function startGuard(machine: Pick<Machine, 'tag' | 'config' | 'log' | 'tu
   }
   const sets = new Map<string, string | null>()
   let rulesOf = new Map<string, string>()
+  /** What networks have; null until the kernel has been asked. */
+  let zones: Map<string, number> | null = null
+  /** What the rules in the kernel say of them. */
+  let zonesSaved = ''
 
   /** The documents that pass the check. One that does not must cost nobody else anything, and open nothing. */
   const wanted = (): Wanted => {
@@ -45,13 +50,27 @@ export function startGuard(machine: Pick<Machine, 'tag' | 'config' | 'log' | 'tu
       const uplink = known ? uplinkOf(machine, network) : null
       if (uplink) uplinks.set(network.id, uplink)
     }
+    const ports = checked(machine.wanted('port'), checkPort, shut)
     return {
       networks,
       groups: checked(machine.wanted('security-group'), checkGroup),
       members: checked(machine.wanted('group-members'), checkMembers),
-      ports: checked(machine.wanted('port'), checkPort, shut),
+      ports,
       uplinks,
+      zones: zonesFor([...networks.keys(), ...[...ports.values()].map(({ network_id }) => network_id)]),
     }
+  }
+
+  const zonesFor = (networkIds: string[]): Map<string, number> => {
+    const { byDevice, foreign } = zonesIn(zonesSaved, rawChain(tag))
+    return allocateZones(networkIds, zones ?? zonesByNetwork(tag, networkIds, byDevice), foreign)
+  }
+
+  /** Whoever gets the zone next must meet no connection of who had it. */
+  const freeZones = async (now: Map<string, number>) => {
+    const left = [...(zones ?? [])].flatMap(([id, zone]) => (now.get(id) === zone ? [] : [zone]))
+    for (const zone of left) for (const family of families) await deleteConnections(null, { family, zone })
+    zones = now
   }
 
   /** What lets bridged packets meet iptables at all, and our chains be asked. */
@@ -64,7 +83,9 @@ export function startGuard(machine: Pick<Machine, 'tag' | 'config' | 'log' | 'tu
         { cause: error },
       )
     })
-    for (const family of families) await auditFamily(family)
+    const saved: string[] = []
+    for (const family of families) saved.push(await auditFamily(family))
+    zonesSaved = saved.join('\n')
     if ((await run(['nft', 'list', 'table', 'bridge', bridgeTable(tag)]).catch(() => null)) === null) bridge = null
     auditedAt = performance.now()
   }
@@ -91,6 +112,7 @@ export function startGuard(machine: Pick<Machine, 'tag' | 'config' | 'log' | 'tu
       const check = await run([program, '-w', '-t', table, '-C', hook, '-j', chain]).catch((error) => error)
       if (check instanceof CommandFailed) await run([program, '-w', '-t', table, '-I', hook, '-j', chain])
     }
+    return here.get('raw') ?? ''
   }
 
   const load = async () => {
@@ -123,6 +145,7 @@ export function startGuard(machine: Pick<Machine, 'tag' | 'config' | 'log' | 'tu
         sets.delete(name)
       }
     await forgetConnections(now)
+    await freeZones(now.zones)
   }
 
   const loadFamily = async (family: 4 | 6, now: Wanted) => {
@@ -150,7 +173,7 @@ export function startGuard(machine: Pick<Machine, 'tag' | 'config' | 'log' | 'tu
       if (before === undefined || before === rule) continue
       const port = now.ports.get(id)!
       for (const { ip } of port.ips) {
-        const which = { family: ip.includes(':') ? 6 : 4, zone: zoneOf(port.network_id) } as const
+        const which = { family: ip.includes(':') ? 6 : 4, zone: now.zones.get(port.network_id)! } as const
         await deleteConnections(null, { ...which, destination: ip })
         await deleteConnections(null, { ...which, source: ip })
       }

@@ -1,6 +1,5 @@
 // Names of what the network room makes on a machine. An interface's name has 15 characters at most: the cloud's tag, a letter for its
 // purpose and the beginning of the object's id; the whole id is in its alias, by which it is found again.
-import { createHash } from 'node:crypto'
 
 const short = (id: string, length: number) => id.replaceAll('-', '').slice(0, length)
 
@@ -29,9 +28,4 @@ export const alias = (tag: string, kind: 'network' | 'port' | 'dhcp', id: string
 export function idOf(tag: string, kind: 'network' | 'port', given: string): string | null {
   const begin = `wisp ${tag} ${kind} `
   return given.startsWith(begin) ? given.slice(begin.length) : null
-}
-
-/** A connection tracking zone (1 … 65535) per network, so that equal addresses in different networks never meet. */
-export function zoneOf(networkId: string): number {
-  return 1 + (createHash('sha256').update(networkId).digest().readUInt16BE(0) % 65535)
 }
