@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { sql } from 'kysely'
-import { afterCommit, connect, json } from './connect.ts'
+import { type RawBuilder, sql } from 'kysely'
+import { afterCommit, beforeCommit, connect, json } from './connect.ts'
 import { type TestDatabase, testDatabase } from './testing.ts'
 
 let base: TestDatabase
@@ -50,6 +50,42 @@ test('write commits all or nothing, and what waits for the commit runs only afte
   const { rows } = await sql`select id from public.thing`.execute(base.db.read)
   assert.deepEqual(rows, [{ id: 1 }])
   assert.throws(() => afterCommit(base.db.read, () => {}), /transaction/)
+})
+
+test('what travels with the commit undoes it, whatever goes wrong', async () => {
+  const unsendable: Record<string, unknown> = {}
+  unsendable.self = unsendable
+  const endings: [() => RawBuilder<unknown>, RegExp][] = [
+    [
+      () => {
+        throw new Error('no statement')
+      },
+      /no statement/,
+    ],
+    [() => sql`select ${unsendable}::text`, /is an object/],
+    [() => sql`select 1 / 0`, /division by zero/],
+  ]
+  for (const [statement, message] of endings) {
+    const heard: string[] = []
+    const work = base.db.write(async (tx) => {
+      await sql`insert into public.thing (id) values (20)`.execute(tx)
+      beforeCommit(tx, { query: () => sql`insert into public.thing (id) values (21)`.compile(tx) })
+      beforeCommit(tx, { query: () => statement().compile(tx) })
+      afterCommit(tx, () => heard.push('committed'))
+    })
+    await assert.rejects(work, message)
+    assert.deepEqual(heard, [])
+    const { rows } = await sql`select id from public.thing where id >= 20`.execute(base.db.read)
+    assert.deepEqual(rows, [])
+  }
+  const heard: unknown[] = []
+  await base.db.write(async (tx) => {
+    beforeCommit(tx, {
+      query: () => sql`insert into public.thing (id) values (22) returning id`.compile(tx),
+      answered: (rows) => heard.push(rows),
+    })
+  })
+  assert.deepEqual(heard, [[{ id: 22 }]])
 })
 
 test('an error that was swallowed inside a transaction comes out at its commit', async () => {

@@ -106,6 +106,21 @@ export function connectionOf(client: pg.PoolClient): Connection {
 }
 
 /**
+ * Only values of which none can fail to become PostgreSQL's text: what fails in this process has to fail before the first statement that
+ * travels with the commit is sent, or the commit would follow.
+ */
+function ready(query: CompiledQuery): CompiledQuery {
+  const plain = (value: unknown): boolean =>
+    value === null ||
+    typeof value !== 'object' ||
+    value instanceof Date ||
+    Buffer.isBuffer(value) ||
+    (Array.isArray(value) && value.every(plain))
+  if (!query.parameters.every(plain)) throw new Error('A value at the end of a transaction is an object: give its JSON instead')
+  return query
+}
+
+/**
  * Runs `work` in a transaction on `connection` and gives the connection back. `begin` travels with the first statement, and statements that
  * are asked for at once (`Promise.all`) travel together, where Kysely's own transaction waits for each. After a statement has failed all
  * others fail with that same error. `last` = the statements that end the transaction, in their order.
@@ -150,7 +165,7 @@ export async function transactionOn<T>(
     const result = await work(tx)
     // Committing a transaction in which a statement failed is quietly a rollback: someone swallowed an error.
     if (failure !== undefined) throw new Error('A statement of the transaction had failed, and its error was swallowed', { cause: failure })
-    const ending = last().map((each) => ({ ...each, ...each.query() }))
+    const ending = last().map((each) => ({ ...each, ...ready(each.query()) }))
     if (state === 'open' || ending.length > 0) {
       const answers = ending.map(async ({ sql, parameters, answered, failed }) => {
         const answer = await ask(sql, parameters).catch((error: unknown) => {
