@@ -11,6 +11,7 @@ import { domainConfig } from './api/domain-config.ts'
 import { domains } from './api/domains.ts'
 import { ec2 } from './api/ec2.ts'
 import { endpointFilters } from './api/endpoint-filters.ts'
+import { endpointGroups } from './api/endpoint-groups.ts'
 import { endpointPolicies } from './api/endpoint-policies.ts'
 import { endpoints } from './api/endpoints.ts'
 import { connections } from './api/federation/connections.ts'
@@ -87,6 +88,7 @@ export function identity({ db, key, config }: IdentityDeps): Service[] {
     ...regions,
     ...services,
     ...endpoints,
+    ...endpointGroups,
     ...endpointFilters,
     ...registeredLimits,
     ...limits(config.limitModel),
