@@ -11,6 +11,7 @@ import { bootstrapIdentity } from '../identity/control/bootstrap.ts'
 import { loadStandardMetadefs } from '../image/control/metadefs.ts'
 import { bootstrapNetwork } from '../network/control/bootstrap.ts'
 import { knowsJoinToken, makeJoinToken } from '../wire/join.ts'
+import { localUrl } from './cloud.ts'
 import { hostFile, joinTokenFile, sealingKeys, writeSecret } from './files.ts'
 import { ensureGuestImage } from './guest-image.ts'
 
@@ -27,11 +28,6 @@ export interface Bootstrapped {
   /** False when the cloud had been set up before. */
   first: boolean
 }
-
-/** The address that openrc files and the catalog name. */
-export const publicUrl = (config: Config): string =>
-  config.publicUrl ??
-  `${config.tlsCertificate ? 'https' : 'http'}://${['0.0.0.0', '::'].includes(config.listen) ? '127.0.0.1' : config.listen.includes(':') ? `[${config.listen}]` : config.listen}:${config.port}`
 
 /** Sets up what is missing. `progress` hears the name of each slow step. */
 export async function bootstrap(db: Database, config: Config, progress: (step: string) => void = () => {}): Promise<Bootstrapped> {
@@ -58,7 +54,7 @@ export async function bootstrap(db: Database, config: Config, progress: (step: s
     writeSecret(joinTokenFile(config.home), await db.write((tx) => makeJoinToken(tx, 60 * 24 * 365)))
   if (config.guestImage) await ensureGuestImage(db, config, made.adminProjectId, progress)
 
-  const url = publicUrl(config)
+  const url = localUrl(config)
   const admin: Login = { user: 'admin', password: passwords.admin, project: 'admin' }
   const demo: Login | null = config.demo ? { user: 'demo', password: passwords.demo, project: 'demo' } : null
   writeLogins(config, url, [admin, ...(demo ? [demo] : [])])

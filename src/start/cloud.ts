@@ -37,7 +37,7 @@ export function supervised(config: Config): Supervised {
   return { home, services: config.databaseUrl ? [] : [postgres], programs: [program('controller'), program('host')] }
 }
 
-/** Where a person on this machine reaches the API. */
+/** Where a person on this machine reaches the API; log-in files name it. */
 export function localUrl(config: Config): string {
   const everywhere: Record<string, string> = { '0.0.0.0': '127.0.0.1', '::': '[::1]' }
   const host = everywhere[config.listen] ?? (config.listen.includes(':') ? `[${config.listen}]` : config.listen)

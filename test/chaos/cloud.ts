@@ -1,23 +1,18 @@
 // What the chaos tests have in common: a controller as a real process that dies where it is told to, started again by the test as the
 // supervisor would; the API as a client that is used to servers that go away; and the count of everything that may be left over.
 import assert from 'node:assert/strict'
-import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import fs from 'node:fs'
-import net from 'node:net'
 import os from 'node:os'
 import path from 'node:path'
-import { promisify } from 'node:util'
 import { sql } from 'kysely'
 import { type Config, loadConfig } from '../../src/config.ts'
 import { connect, type Database } from '../../src/database/connect.ts'
-import { openStores } from '../../src/image/control/stores.ts'
-import { storeImage } from '../../src/image/control/upload.ts'
 import { bootstrap } from '../../src/start/bootstrap.ts'
 import { databaseOf } from '../../src/start/cloud.ts'
-
-const run = promisify(execFile)
-const main = path.join(import.meta.dirname, '../../src/main.ts')
+import { answering, ended, freePort, makeImage, settingsFor, signIn, spawnController } from '../controller.ts'
+import { miscounted } from '../miscounted.ts'
 
 export interface ChaosCloud {
   home: string
@@ -60,11 +55,8 @@ export async function startChaosCloud({
   const port = await freePort()
   fs.chmodSync(home, 0o755)
   const env = {
-    WISP_HOME: home,
-    WISP_PORT: String(port),
+    ...settingsFor(home, port),
     WISP_LISTEN: listen,
-    WISP_GUEST_IMAGE: 'off',
-    WISP_DASHBOARD: 'off',
     WISP_LOG_LEVEL: 'warn',
     ...(databaseUrl && { DATABASE_URL: databaseUrl }),
     ...settings,
@@ -74,49 +66,23 @@ export async function startChaosCloud({
   const { admin, demo } = await bootstrap(db, config)
   assert.ok(demo)
   const url = `http://${listen === '0.0.0.0' ? '127.0.0.1' : listen}:${port}`
-  const file = imageFile ?? path.join(home, 'tiny.qcow2')
-  if (!imageFile) await run('qemu-img', ['create', '-q', '-f', 'qcow2', file, '16M'])
-  const owner = await db.read
-    .selectFrom('identity.project')
-    .select('id')
-    .where('name', '=', 'admin')
-    .where('is_domain', '=', false)
-    .executeTakeFirstOrThrow()
-  const image = await storeImage(db, openStores(config), {
-    name: 'tiny',
-    owner: owner.id,
-    visibility: 'public',
-    disk_format: 'qcow2',
-    container_format: 'bare',
-    min_disk: 0,
-    min_ram: 0,
-    properties: {},
-    data: fs.createReadStream(file),
-  })
+  const image = await makeImage(db, config, 'tiny', '16M', imageFile)
 
   let controller: ChildProcess | null = null
   let died: Promise<NodeJS.Signals | null> = Promise.resolve(null)
-  const log = fs.openSync(path.join(home, 'controller.log'), 'a')
+  const log = path.join(home, 'controller.log')
 
   const startController = async (crash = '') => {
-    const child = spawn(process.execPath, [main, 'controller'], {
-      env: { ...process.env, ...env, WISP_CRASH: crash },
-      stdio: ['ignore', log, log],
-    })
+    const child = spawnController({ ...env, WISP_CRASH: crash }, log)
     controller = child
     died = once(child, 'exit').then(([, signal]) => signal as NodeJS.Signals | null)
-    for (;;) {
-      if (child.exitCode !== null || child.signalCode !== null) {
-        if (crash && child.signalCode === 'SIGKILL') return // it died on the way up: also a crash
-        throw new Error(`the controller does not start; see ${home}/controller.log`)
-      }
-      const answer = await fetch(`${url}/identity/v3`).catch(() => null)
-      if (answer?.ok) return
-      await pause(30)
-    }
+    await answering(url, child, log).catch((error: unknown) => {
+      // It died on the way up: also a crash.
+      if (!crash || child.signalCode !== 'SIGKILL') throw error
+    })
   }
   const killController = async () => {
-    if (!controller || controller.exitCode !== null || controller.signalCode !== null) return
+    if (!controller || ended(controller)) return
     controller.kill('SIGKILL')
     await died
   }
@@ -137,9 +103,7 @@ export async function startChaosCloud({
         if (answer.status === 503 && tries < 600) throw new Error('503')
         const text = await answer.text()
         if (answer.status === 500)
-          assert.fail(
-            `${method} ${where} answers 500; the controller's log ends: ${fs.readFileSync(path.join(home, 'controller.log'), 'utf8').slice(-2000)}`,
-          )
+          assert.fail(`${method} ${where} answers 500; the controller's log ends: ${fs.readFileSync(log, 'utf8').slice(-2000)}`)
         return { status: answer.status, body: (text ? JSON.parse(text) : null) as never }
       } catch (error) {
         if (tries > 600 || error instanceof assert.AssertionError) throw error
@@ -162,26 +126,9 @@ export async function startChaosCloud({
     async stop() {
       await killController()
       await db.close()
-      fs.closeSync(log)
       fs.rmSync(home, { recursive: true, force: true })
     },
   }
-}
-
-async function signIn(url: string, { user, password, project }: { user: string; password: string; project: string }): Promise<string> {
-  const domain = { id: 'default' }
-  const answer = await fetch(`${url}/identity/v3/auth/tokens`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({
-      auth: {
-        identity: { methods: ['password'], password: { user: { name: user, domain, password } } },
-        scope: { project: { name: project, domain } },
-      },
-    }),
-  })
-  if (answer.status !== 201) throw new Error(`sign-in answers ${answer.status}`)
-  return answer.headers.get('x-subject-token')!
 }
 
 /** Every crash point of the program that stands in these files, by name. */
@@ -210,10 +157,10 @@ export async function leftovers(db: Database): Promise<Record<string, number>> {
       (select count(*)::int from wire.document) documents,
       (select count(*)::int from wire.observed) observed,
       (select count(*)::int from work.due where kind not in ('identity', 'image-data')) due`.execute(db.read)
-  return rows[0]!
+  return { ...rows[0]!, miscounted: (await miscounted(db.read)).length }
 }
 
-export const nothing = { servers: 0, ports: 0, allocations: 0, consumers: 0, used: 0, documents: 0, observed: 0, due: 0 }
+export const nothing = { servers: 0, ports: 0, allocations: 0, consumers: 0, used: 0, documents: 0, observed: 0, due: 0, miscounted: 0 }
 
 export const pause = (ms: number) => new Promise<void>((go) => setTimeout(go, ms))
 
@@ -226,13 +173,4 @@ export async function converges<T>(what: () => Promise<T>, wanted: T, seconds: n
     if (Date.now() > end) assert.deepEqual(seen, wanted, name)
     await pause(50)
   }
-}
-
-export async function freePort(): Promise<number> {
-  const server = net.createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as net.AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
 }

@@ -3,10 +3,10 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import fs from 'node:fs'
-import net from 'node:net'
 import os from 'node:os'
 import path from 'node:path'
 import { cloudTag } from '../../src/config.ts'
+import { freePort } from '../controller.ts'
 import { type Person, person } from './person.ts'
 import { type Output, succeed } from './run-program.ts'
 
@@ -128,13 +128,4 @@ export async function leftovers(home: string): Promise<string[]> {
     ...processes,
     ...folders.map((file) => `file: ${file}`),
   ]
-}
-
-async function freePort(): Promise<number> {
-  const server = net.createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as net.AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
 }

@@ -1,7 +1,6 @@
 // A controller with many simulated hosts for tests and measurements of scale; launching servers at a given pace; and the account afterwards,
 // which finds whatever does not add up.
 import fs from 'node:fs'
-import net from 'node:net'
 import os from 'node:os'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -15,6 +14,8 @@ import { connect, type Database } from '../../src/database/connect.ts'
 import { testDatabase } from '../../src/database/testing.ts'
 import { bootstrap } from '../../src/start/bootstrap.ts'
 import { controllerSocket } from '../../src/start/files.ts'
+import { freePort } from '../controller.ts'
+import { miscounted } from '../miscounted.ts'
 import { type SimulatedHosts, startSimulatedHosts } from './simulated-hosts.ts'
 
 export interface Client {
@@ -178,10 +179,6 @@ export async function account(db: Database, machines: SimulatedMachine[]): Promi
     sql`select s.id as it from compute.server s where 3 <> (select count(*) from placement.allocation a where a.consumer_id = s.id)`,
   )
   await none(
-    'projects whose usage is not the sum of their servers',
-    sql`select u.project_id as it from compute.usage u where u.instances <> (select count(*) from compute.server s where s.project_id = u.project_id)`,
-  )
-  await none(
     'documents that their host has not reached',
     sql`select d.kind || ' ' || d.id as it from wire.document d left join wire.observed o using (host_id, kind, id)
         where d.body is null or o.generation is distinct from d.generation or o.state ->> 'state' <> 'ready'`,
@@ -195,6 +192,7 @@ export async function account(db: Database, machines: SimulatedMachine[]): Promi
     sql`select p.id || ' ' || p.status as it from network.port p left join compute.server s on s.id = p.device_id
         where p.device_owner like 'compute:%' and (s.id is null or p.status <> 'ACTIVE')`,
   )
+  wrong.push(...(await miscounted(db.read)))
   const { rows } = await sql<{ name: string; kind: 'server'; count: number }>`
     select h.name, d.kind, count(*)::int as count from wire.document d join wire.host h on h.id = d.host_id group by 1, 2`.execute(db.read)
   const told = new Map(rows.map(({ name, kind, count }) => [`${name} ${kind}`, count]))
@@ -204,14 +202,4 @@ export async function account(db: Database, machines: SimulatedMachine[]): Promi
       if (wanted !== objects.size) wrong.push(`host ${hello().hostname} has ${objects.size} of kind ${kind}, and shall have ${wanted}`)
     }
   return wrong
-}
-
-function freePort(): Promise<number> {
-  return new Promise((found, failed) => {
-    const server = net.createServer().once('error', failed)
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as net.AddressInfo
-      server.close(() => found(port))
-    })
-  })
 }
