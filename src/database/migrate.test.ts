@@ -4,6 +4,7 @@ import os from 'node:os'
 import path from 'node:path'
 import { test } from 'node:test'
 import { sql } from 'kysely'
+import { miscounted } from '../../test/miscounted.ts'
 import type { Tx } from './connect.ts'
 import { generateTypes, TYPES } from './generate-types.ts'
 import { migrate, migrationNames } from './migrate.ts'
@@ -65,6 +66,50 @@ test('types.ts is what schema.sql makes (else run: node src/database/generate-ty
   const [kept, made] = [lines(fs.readFileSync(TYPES, 'utf8')), lines(await generateTypes())]
   assert.deepEqual([...kept.filter((line) => !made.includes(line)), ...made.filter((line) => !kept.includes(line))], [])
   assert.deepEqual(kept, made)
+})
+
+test('a cloud keeps its quotas and what was counted when these move to one place (0009)', async () => {
+  const { db, url, drop } = await emptyDatabase()
+  try {
+    await migrate(url, { until: '0007-image-import' })
+    await sql`
+      insert into compute.quota values ('default', 'cores', 40), ('p', 'instances', 3), ('p', 'key_pairs', 7), ('p', 'server_groups', 2);
+      insert into network.quota values ('p', 'port', 9);
+      insert into compute.server (id, project_id, user_id, name, hostname, reservation_id, flavor)
+        select 's' || n, 'p', 'u', 's', 's', 'r', '{"vcpus": 2, "memory_mb": 512, "root_gb": 1, "ephemeral_gb": 0, "swap_mb": 1}' from generate_series(1, 3) n;
+      insert into compute.usage values ('p', 3, 6, 1536);
+      insert into network.network (id, project_id, mtu, network_type) values ('n', 'p', 1450, 'local');
+      insert into network.port (id, network_id, project_id, mac_address) values ('a', 'n', 'p', 'm1'), ('b', 'n', 'q', 'm2')`.execute(
+      db.read,
+    )
+    await migrate(url)
+    assert.deepEqual(await miscounted(db.read), [])
+    const { rows: used } = await sql`select resource, used from identity.usage where project_id = 'p' order by 1`.execute(db.read)
+    assert.deepEqual(used, [
+      { resource: 'class:DISK_GB', used: 6 },
+      { resource: 'class:MEMORY_MB', used: 1536 },
+      { resource: 'class:VCPU', used: 6 },
+      { resource: 'network', used: 1 },
+      { resource: 'port', used: 1 },
+      { resource: 'servers', used: 3 },
+    ])
+    const { rows: limits } = await sql<{ line: string }>`
+      select concat_ws(' ', service, project_id, resource, hard_limit) as line from identity.quota order by 1`.execute(db.read)
+    assert.deepEqual(
+      limits.map(({ line }) => line),
+      [
+        'compute default class:VCPU 40',
+        'compute p server_groups 2',
+        'compute p server_key_pairs 7',
+        'compute p servers 3',
+        'network p port 9',
+      ],
+    )
+    await sql`delete from compute.server where id = 's1'; delete from network.port`.execute(db.read)
+    assert.deepEqual(await miscounted(db.read), [])
+  } finally {
+    await drop()
+  }
 })
 
 test('migrations run once, in order, and only one program at a time', async () => {

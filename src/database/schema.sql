@@ -450,6 +450,30 @@ create table identity.usage (
   primary key (project_id, service, resource)
 );
 
+-- A row that counts for one in its project's quota: what service and resource, the trigger says.
+create function identity.count_row() returns trigger language plpgsql as $$
+begin
+  insert into identity.usage as u (project_id, service, resource, used)
+  select project_id, tg_argv[0], tg_argv[1], sum(amount)
+  from (values (new.project_id, 1), (old.project_id, -1)) as changes(project_id, amount)
+  where project_id is not null
+  group by project_id having sum(amount) <> 0
+  order by project_id
+  on conflict (project_id, service, resource) do update set used = u.used + excluded.used;
+  return null;
+end
+$$;
+
+-- The limits that services keep by APIs of their own (Nova's quota sets, Neutron's quotas), resources under the names of unified limits.
+create table identity.quota (
+  service    text not null,
+  project_id text not null,                 -- 'default' = every project that has none of its own
+  user_id    text not null default '',      -- '' = the project as a whole
+  resource   text not null,
+  hard_limit int not null,
+  primary key (project_id, service, resource, user_id)
+);
+
 -- What is set for one domain where it differs from the cloud: where its users come from, above all. A sensitive value is only in `sealed`.
 create table identity.domain_config (
   domain_id text not null references identity.project on delete cascade,
@@ -966,12 +990,16 @@ create table network.port_security_group (
 );
 create index port_security_group_group on network.port_security_group (security_group_id);
 
-create table network.quota (
-  project_id text not null,
-  resource   text not null,
-  hard_limit int not null,
-  primary key (project_id, resource)
-);
+create trigger network_counts after insert or delete or update of project_id on network.network
+  for each row execute function identity.count_row('network', 'network');
+create trigger subnet_counts after insert or delete or update of project_id on network.subnet
+  for each row execute function identity.count_row('network', 'subnet');
+create trigger port_counts after insert or delete or update of project_id on network.port
+  for each row execute function identity.count_row('network', 'port');
+create trigger security_group_counts after insert or delete or update of project_id on network.security_group
+  for each row execute function identity.count_row('network', 'security_group');
+create trigger security_group_rule_counts after insert or delete or update of project_id on network.security_group_rule
+  for each row execute function identity.count_row('network', 'security_group_rule');
 
 -- ─── compute (Nova) ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 create schema compute;
@@ -1124,18 +1152,31 @@ create table compute.console_token (
 );
 create index console_token_server on compute.console_token (server_id);
 
-create table compute.quota (
-  project_id text not null,                 -- 'default' = the default class
-  resource   text not null,
-  hard_limit int not null,
-  primary key (project_id, resource)
-);
+-- What a server counts for in its project's quota, under the names that unified limits have for it.
+create function compute.counted(flavor jsonb, out resource text, out amount bigint) returns setof record
+language sql immutable as $$
+  values
+    ('servers', 1::bigint),
+    ('class:VCPU', (flavor ->> 'vcpus')::bigint),
+    ('class:MEMORY_MB', (flavor ->> 'memory_mb')::bigint),
+    ('class:DISK_GB', (flavor ->> 'root_gb')::bigint + (flavor ->> 'ephemeral_gb')::bigint + ceil((flavor ->> 'swap_mb')::numeric / 1024)::bigint)
+$$;
 
--- What a project's servers take, raised and lowered in the transactions that insert and delete them: the conditional update that raises it
--- is the quota check, so that racing requests cannot exceed a quota, and a check costs the same with ten servers and ten thousand.
-create table compute.usage (
-  project_id text primary key,
-  instances  int not null default 0 check (instances >= 0),
-  cores      int not null default 0 check (cores >= 0),
-  ram_mb     bigint not null default 0 check (ram_mb >= 0)
-);
+create function compute.count_usage() returns trigger language plpgsql as $$
+begin
+  insert into identity.usage as u (project_id, service, resource, used)
+  select project_id, 'compute', resource, sum(amount)
+  from (
+    select new.project_id, c.resource, c.amount from compute.counted(new.flavor) c where tg_op <> 'DELETE'
+    union all
+    select old.project_id, c.resource, -c.amount from compute.counted(old.flavor) c where tg_op <> 'INSERT'
+  ) changes
+  group by project_id, resource having sum(amount) <> 0
+  order by project_id, resource
+  on conflict (project_id, service, resource) do update set used = u.used + excluded.used;
+  return null;
+end
+$$;
+
+create trigger server_counts after insert or delete or update of project_id, flavor on compute.server
+  for each row execute function compute.count_usage();

@@ -61,12 +61,6 @@ export interface ComputeKeypair {
   user_id: string;
 }
 
-export interface ComputeQuota {
-  hard_limit: number;
-  project_id: string;
-  resource: string;
-}
-
 export interface ComputeServer {
   access_ip_v4: Generated<string>;
   access_ip_v6: Generated<string>;
@@ -157,13 +151,6 @@ export interface ComputeService {
   host: string;
   id: string;
   updated_at: Date | null;
-}
-
-export interface ComputeUsage {
-  cores: Generated<number>;
-  instances: Generated<number>;
-  project_id: string;
-  ram_mb: Generated<number>;
 }
 
 export interface IdentityAccessRule {
@@ -414,6 +401,14 @@ export interface IdentityProjectEndpoint {
 export interface IdentityProjectEndpointGroup {
   endpoint_group_id: string;
   project_id: string;
+}
+
+export interface IdentityQuota {
+  hard_limit: number;
+  project_id: string;
+  resource: string;
+  service: string;
+  user_id: Generated<string>;
 }
 
 export interface IdentityRegion {
@@ -726,12 +721,6 @@ export interface NetworkPortSecurityGroup {
   security_group_id: string;
 }
 
-export interface NetworkQuota {
-  hard_limit: number;
-  project_id: string;
-  resource: string;
-}
-
 export interface NetworkSecurityGroup {
   created_at: Generated<Date>;
   description: Generated<string>;
@@ -915,14 +904,12 @@ export interface DB {
   "compute.flavor": ComputeFlavor;
   "compute.flavor_access": ComputeFlavorAccess;
   "compute.keypair": ComputeKeypair;
-  "compute.quota": ComputeQuota;
   "compute.server": ComputeServer;
   "compute.server_action": ComputeServerAction;
   "compute.server_event": ComputeServerEvent;
   "compute.server_group": ComputeServerGroup;
   "compute.server_group_member": ComputeServerGroupMember;
   "compute.service": ComputeService;
-  "compute.usage": ComputeUsage;
   "identity.access_rule": IdentityAccessRule;
   "identity.application_credential": IdentityApplicationCredential;
   "identity.application_credential_access_rule": IdentityApplicationCredentialAccessRule;
@@ -955,6 +942,7 @@ export interface DB {
   "identity.project": IdentityProject;
   "identity.project_endpoint": IdentityProjectEndpoint;
   "identity.project_endpoint_group": IdentityProjectEndpointGroup;
+  "identity.quota": IdentityQuota;
   "identity.region": IdentityRegion;
   "identity.registered_limit": IdentityRegisteredLimit;
   "identity.revocation": IdentityRevocation;
@@ -984,7 +972,6 @@ export interface DB {
   "network.network": NetworkNetwork;
   "network.port": NetworkPort;
   "network.port_security_group": NetworkPortSecurityGroup;
-  "network.quota": NetworkQuota;
   "network.security_group": NetworkSecurityGroup;
   "network.security_group_rule": NetworkSecurityGroupRule;
   "network.subnet": NetworkSubnet;

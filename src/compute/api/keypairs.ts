@@ -5,8 +5,9 @@ import type { ComputeKeypair } from '../../database/types.ts'
 import { badRequest, conflict, notFound, overQuota } from '../../http/fault.ts'
 import { type Listing, listPage, novaLinks, novaPage } from '../../http/page.ts'
 import { type Call, changed, lives, row, since } from '../../http/table.ts'
+import { everyProject } from '../../identity/control/quota.ts'
 import { generateKey, importKey } from '../control/keypair.ts'
-import { limitsOf } from '../control/quota.ts'
+import { limitOf, standingsOf } from '../control/quota.ts'
 
 type AnyCall = Pick<Call, 'tx' | 'who' | 'version' | 'must'>
 
@@ -89,13 +90,13 @@ export const keypairs = [
       const owner = ownerOf(call, user_id, 'os_compute_api:os-keypairs:create')
       if (type === 'x509') throw badRequest('Key pairs of type x509 are not available in this version of Wisp; use type ssh.')
       const made = public_key === undefined ? generateKey('Generated-by-Wisp') : importKey(public_key)
-      const limits = await limitsOf(call.tx, call.who.project?.id ?? 'default')
+      const most = limitOf(await standingsOf(call.tx, call.who.project?.id ?? everyProject, owner), 'key_pairs')
       const { count } = await call.tx
         .selectFrom('compute.keypair')
         .select((e) => e.fn.countAll<number>().as('count'))
         .where('user_id', '=', owner)
         .executeTakeFirstOrThrow()
-      if ((limits.key_pairs ?? -1) >= 0 && count >= limits.key_pairs!) throw overQuota('Quota exceeded, too many key pairs.')
+      if (most >= 0 && count >= most) throw overQuota('Quota exceeded, too many key pairs.')
       const saved = await call.tx
         .insertInto('compute.keypair')
         .values({ user_id: owner, name, type, public_key: made.public_key, fingerprint: made.fingerprint })

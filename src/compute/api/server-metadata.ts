@@ -3,7 +3,7 @@ import { type Static, Type as t } from 'typebox'
 import { badRequest, notFound } from '../../http/fault.ts'
 import { type Call, row } from '../../http/table.ts'
 import type { Facts } from '../control/facts.ts'
-import { limitsOf } from '../control/quota.ts'
+import { limitOf, standingsOf } from '../control/quota.ts'
 import { change, checkMetadata } from '../control/wish.ts'
 import { Metadata, Tag } from './server-create.ts'
 import { askerOf, findServer, lockServer } from './target.ts'
@@ -16,8 +16,7 @@ const metadataRule = 'os_compute_api:server-metadata'
 const noItem = () => notFound('Metadata item was not found')
 
 async function write(call: AnyCall, facts: Facts, metadata: Record<string, string>): Promise<Record<string, string>> {
-  const limits = await limitsOf(call.tx, facts.server.project_id)
-  checkMetadata(metadata, limits.metadata_items ?? -1)
+  checkMetadata(metadata, limitOf(await standingsOf(call.tx, facts.server.project_id, call.who.user.id), 'metadata_items'))
   await change(call.tx, facts, askerOf(call), { metadata })
   return metadata
 }

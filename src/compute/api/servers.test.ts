@@ -24,7 +24,12 @@ async function left(cloud: TestCloud) {
       ).executeTakeFirstOrThrow()
     ).n
   }
-  const usage = await cloud.db.read.selectFrom('compute.usage').selectAll().where('instances', '>', 0).execute()
+  const usage = await cloud.db.read
+    .selectFrom('identity.usage')
+    .selectAll()
+    .where('service', '=', 'compute')
+    .where('used', '>', 0)
+    .execute()
   return {
     servers: await count('compute.server'),
     ports: await count('network.port'),

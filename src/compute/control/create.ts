@@ -11,7 +11,7 @@ import { pokeAll } from '../../work/engine.ts'
 import { hintChanged } from '../../work/hint.ts'
 import { beginActions } from './action.ts'
 import type { ServerFlavor, ServerImage } from './facts.ts'
-import { limitsOf, take } from './quota.ts'
+import { limitOf, mustHaveRoom, roomFor, standingsOf } from './quota.ts'
 import { checkMetadata } from './wish.ts'
 
 export interface NewServers {
@@ -44,19 +44,17 @@ export interface Created {
 
 /** @throws Fault 400, 403, 404, 409 in Nova's words */
 export async function createServers(tx: Tx, who: Who, projectId: string, requestId: string, wanted: NewServers): Promise<Created> {
-  const [flavor, image, key, limits] = await Promise.all([
+  const [flavor, image, key, standings] = await Promise.all([
     flavorFor(tx, projectId, wanted.flavor),
     imageOf(tx, who, wanted.image),
     wanted.key_name === undefined ? null : keyOf(tx, who.user.id, wanted.key_name),
-    limitsOf(tx, projectId),
+    standingsOf(tx, projectId, who.user.id),
     wanted.requested_host === null ? null : mustBeHost(tx, wanted.requested_host),
   ])
   mustFit(image, flavor)
-  checkMetadata(wanted.metadata, limits.metadata_items ?? -1)
-  // All launches of a project meet at its quota: where the number is known already, that row is locked last.
-  const known = wanted.least === wanted.most
-  const room = () => take(tx, projectId, flavor, wanted.least, wanted.most, limits)
-  const count = known ? wanted.most : await room()
+  checkMetadata(wanted.metadata, limitOf(standings, 'metadata_items'))
+  const { least, most } = wanted
+  const count = least === most ? most : await roomFor(tx, projectId, who.user.id, flavor, least, most)
 
   const reservation_id = `r-${randomBytes(5).toString('hex').slice(0, 8)}`
   const servers = Array.from({ length: count }, (_, index) => {
@@ -70,6 +68,15 @@ export async function createServers(tx: Tx, who: Who, projectId: string, request
       launch_index: index,
     }
   })
+  const begun = beginActions(tx, servers, who.user.id, requestId, 'create')
+  for (const server of servers)
+    await requestPorts(
+      tx,
+      who,
+      { ...server, security_groups: wanted.security_groups, availability_zone: wanted.availability_zone },
+      wanted.networks,
+    )
+  // All launches of a project meet where its servers are counted, which is when they are written: so that comes last.
   const inserted = tx
     .insertInto('compute.server')
     .values(
@@ -97,17 +104,8 @@ export async function createServers(tx: Tx, who: Who, projectId: string, request
       })),
     )
     .execute()
-  const begun = beginActions(tx, servers, who.user.id, requestId, 'create')
-  const alone = known && wanted.networks === 'none'
-  await Promise.all([inserted, begun, alone ? room() : undefined])
-  for (const server of servers)
-    await requestPorts(
-      tx,
-      who,
-      { ...server, security_groups: wanted.security_groups, availability_zone: wanted.availability_zone },
-      wanted.networks,
-    )
-  if (known && !alone) await room()
+  // They are sent in this order: what is asked sees what was written.
+  await Promise.all([begun, inserted, mustHaveRoom(tx, projectId, who.user.id, flavor, count, standings)])
   for (const { id } of servers) hintChanged(tx, 'server', id, projectId)
   await pokeAll(
     tx,

@@ -1,94 +1,145 @@
-// Quotas: how much a project (or a user, for key pairs) may have. The counters in compute.usage change in the transactions that insert and
-// delete servers, so they are exact; the conditional update that raises them is the check itself, under that row's lock.
-import { sql } from 'kysely'
+// Quotas: how much a project (or a user in it) may have of servers and what belongs to them. Servers are counted by trigger (schema.sql:
+// compute.count_usage); the functions here say the limits, and whether there is room, in Nova's words. Nova's quota sets and Keystone's
+// unified limits name the same things differently: `unifiedNames` has both.
+import { type RawBuilder, sql } from 'kysely'
 import type { Tx } from '../../database/connect.ts'
 import { overQuota } from '../../http/fault.ts'
-import type { ServerFlavor } from './facts.ts'
+import * as engine from '../../identity/control/quota.ts'
+import { portQuota, portsExceeded } from '../../network/control/quota.ts'
+import { diskOf, type ServerFlavor } from './facts.ts'
 
-/** Nova's defaults (nova/conf/quota.py); -1 = no limit. */
-export const defaults: Record<string, number> = {
-  instances: 10,
-  cores: 20,
-  ram: 51_200,
-  metadata_items: 128,
-  injected_files: 5,
-  injected_file_content_bytes: 10_240,
-  injected_file_path_bytes: 255,
-  key_pairs: 100,
-  server_groups: 10,
-  server_group_members: 10,
+/** From the names of quota sets to those of unified limits (nova/limit/utils.py). */
+export const unifiedNames = {
+  instances: 'servers',
+  cores: 'class:VCPU',
+  ram: 'class:MEMORY_MB',
+  metadata_items: 'server_metadata_items',
+  injected_files: 'server_injected_files',
+  injected_file_content_bytes: 'server_injected_file_content_bytes',
+  injected_file_path_bytes: 'server_injected_file_path_bytes',
+  key_pairs: 'server_key_pairs',
+  server_groups: 'server_groups',
+  server_group_members: 'server_group_members',
+} as const
+export type QuotaName = keyof typeof unifiedNames
+export const quotaNames = Object.keys(unifiedNames) as QuotaName[]
+
+/** Nova's defaults (nova/conf/quota.py). A disk can be limited in Keystone only. */
+export const quota = {
+  service: 'compute',
+  resources: {
+    servers: { limit: 10 },
+    'class:VCPU': { limit: 20 },
+    'class:MEMORY_MB': { limit: 51_200 },
+    'class:DISK_GB': { limit: -1 },
+    server_metadata_items: { limit: 128 },
+    server_injected_files: { limit: 5 },
+    server_injected_file_content_bytes: { limit: 10_240 },
+    server_injected_file_path_bytes: { limit: 255 },
+    server_key_pairs: { limit: 100 },
+    server_groups: { limit: 10 },
+    server_group_members: { limit: 10 },
+  },
+} satisfies engine.Quota
+type Resource = keyof typeof quota.resources
+
+const counted = ['servers', 'class:VCPU', 'class:MEMORY_MB', 'class:DISK_GB'] as const
+type Counted = (typeof counted)[number]
+const nameOf = (resource: Resource) => quotaNames.find((name) => unifiedNames[name] === resource) ?? resource
+
+export type Standings = Record<Resource, engine.UserStanding>
+
+/** What the project has and may have, and what the user may have in it. */
+export const standingsOf = (tx: Tx, projectId: string, userId?: string): Promise<Standings> =>
+  engine.standings(tx, projectId, quota, userId)
+
+/** The limit that holds for the user: its own, else the project's. */
+export const limitOf = (now: Standings, name: QuotaName): number => {
+  const { userLimit, limit } = now[unifiedNames[name]]
+  return userLimit ?? limit
 }
 
-export type Limits = Record<string, number>
-
-export interface Usage {
-  instances: number
-  cores: number
-  ram: number
-}
-
-/** The limits of a project: its own, else those of the default class, else the program's. */
-export async function limitsOf(tx: Tx, projectId: string): Promise<Limits> {
-  const rows = await tx.selectFrom('compute.quota').selectAll().where('project_id', 'in', [projectId, 'default']).execute()
-  const of = (owner: string) =>
-    Object.fromEntries(rows.filter((row) => row.project_id === owner).map((row) => [row.resource, row.hard_limit]))
-  return { ...defaults, ...of('default'), ...of(projectId) }
-}
-
-export const defaultLimits = (tx: Tx): Promise<Limits> => limitsOf(tx, 'default')
-
-export async function usageOf(tx: Tx, projectId: string): Promise<Usage> {
-  const row = await tx.selectFrom('compute.usage').selectAll().where('project_id', '=', projectId).executeTakeFirst()
-  return { instances: row?.instances ?? 0, cores: row?.cores ?? 0, ram: row?.ram_mb ?? 0 }
-}
-
-type Size = Pick<ServerFlavor, 'vcpus' | 'memory_mb'>
+const sizeOf = (flavor: ServerFlavor, count = 1): Record<Counted, number> => ({
+  servers: count,
+  'class:VCPU': count * flavor.vcpus,
+  'class:MEMORY_MB': count * flavor.memory_mb,
+  'class:DISK_GB': count * diskOf(flavor),
+})
 
 /**
- * Takes room for `most` servers, or for as many as still fit if these are at least `least`. Returns how many.
+ * How many servers to make where anything between `least` and `most` will do. Holds the project's counts from here on.
+ * @throws Fault 403 where not even `least` fit
+ */
+export async function roomFor(
+  tx: Tx,
+  projectId: string,
+  userId: string,
+  flavor: ServerFlavor,
+  least: number,
+  most: number,
+): Promise<number> {
+  await engine.hold(tx, projectId, { quota, names: counted })
+  const now = await standingsOf(tx, projectId, userId)
+  const room = engine.roomFor(quota, sizeOf(flavor), now, await roomOfUser(tx, projectId, userId, flavor, now, most))
+  return Math.max(room, least)
+}
+
+/**
+ * Asked after servers and their ports were made, in the same transaction: locks nothing that is not locked already, and one statement.
  * @throws Fault 403 that names what is exceeded, in Nova's words
  */
-export async function take(tx: Tx, projectId: string, size: Size, least: number, most: number, limits: Limits): Promise<number> {
-  if (await raise(tx, projectId, size, most, limits)) return most
-  const used = await usageOf(tx, projectId)
-  const room = Math.min(
-    free(limits.instances, used.instances),
-    Math.floor(free(limits.cores, used.cores) / size.vcpus),
-    Math.floor(free(limits.ram, used.ram) / size.memory_mb),
-  )
-  if (room >= least && (await raise(tx, projectId, size, room, limits))) return room
-  throw exceeded(size, least, used, limits)
+export async function mustHaveRoom(
+  tx: Tx,
+  projectId: string,
+  userId: string,
+  flavor: ServerFlavor,
+  count: number,
+  now: Standings,
+): Promise<void> {
+  const size = sizeOf(flavor)
+  const names = counted.filter((resource) => size[resource] > 0)
+  const exceeded = await engine.over<string>(tx, projectId, { quota, names }, portQuota)
+  const own = exceeded.filter(({ service }) => service === quota.service)
+  if (own.length > 0) throw tooMuch(flavor, count, own as engine.Over<Counted>[])
+  if (exceeded.length > 0) throw portsExceeded()
+  if (!isLimited(now)) return
+  const used = await usedBy(tx, projectId, userId)
+  const over = counted.flatMap((resource) => {
+    const { userLimit } = now[resource]
+    return userLimit !== null && userLimit >= 0 && used[resource] > userLimit
+      ? [{ service: quota.service, resource, used: used[resource], limit: userLimit }]
+      : []
+  })
+  if (over.length > 0) throw tooMuch(flavor, count, over)
 }
 
-const free = (limit: number | undefined, used: number) => (limit === undefined || limit < 0 ? Number.POSITIVE_INFINITY : limit - used)
-
-async function raise(tx: Tx, projectId: string, { vcpus, memory_mb }: Size, count: number, limits: Limits): Promise<boolean> {
-  const most = (name: string) => (limits[name] === undefined || limits[name] < 0 ? 2_147_483_647 : limits[name])
-  const { rows } = await sql`
-    insert into compute.usage as u (project_id, instances, cores, ram_mb)
-    select ${projectId}, n, n * ${vcpus}::int, n * ${memory_mb}::bigint from (select ${count}::int as n) one
-    where n <= ${most('instances')} and n * ${vcpus}::int <= ${most('cores')} and n * ${memory_mb}::bigint <= ${most('ram')}
-    on conflict (project_id) do update
-      set instances = u.instances + excluded.instances, cores = u.cores + excluded.cores, ram_mb = u.ram_mb + excluded.ram_mb
-      where u.instances + excluded.instances <= ${most('instances')} and u.cores + excluded.cores <= ${most('cores')}
-        and u.ram_mb + excluded.ram_mb <= ${most('ram')}
-    returning project_id`.execute(tx)
-  return rows.length > 0
-}
-
-function exceeded({ vcpus, memory_mb }: Size, count: number, used: Usage, limits: Limits) {
-  const wanted: Usage = { instances: count, cores: count * vcpus, ram: count * memory_mb }
-  const over = (Object.keys(wanted) as (keyof Usage)[]).filter((name) => wanted[name] > free(limits[name], used[name]))
-  const list = (of: (name: keyof Usage) => unknown) => over.map(of).join(', ')
-  const names = over.join(', ')
+function tooMuch(flavor: ServerFlavor, count: number, exceeded: engine.Over<Counted>[]) {
+  const wanted = sizeOf(flavor, count)
+  const over = counted.flatMap((resource) => exceeded.find((one) => one.resource === resource) ?? [])
+  const list = (of: (one: engine.Over<Counted>) => unknown) => over.map(of).join(', ')
+  const names = list(({ resource }) => nameOf(resource))
   return overQuota(
-    `Quota exceeded for ${names}: Requested ${list((name) => wanted[name])}, but already used ${list((name) => used[name])} of ${list((name) => limits[name])} ${names}`,
+    `Quota exceeded for ${names}: Requested ${list(({ resource }) => wanted[resource])}, but already used ${list(({ resource, used }) => used - wanted[resource])} of ${list(({ limit }) => limit)} ${names}`,
   )
 }
 
-/** Returns what one server took. */
-export async function giveBack(tx: Tx, projectId: string, { vcpus, memory_mb }: Size): Promise<void> {
-  await sql`
-    update compute.usage set instances = instances - 1, cores = cores - ${vcpus}, ram_mb = ram_mb - ${memory_mb}
-    where project_id = ${projectId}`.execute(tx)
+const isLimited = (now: Standings) => counted.some((resource) => now[resource].userLimit !== null)
+
+/** What a user has in a project. Users with limits of their own are few: theirs are counted when asked for, under the lock of the project's count. */
+export async function usedBy(tx: Tx, projectId: string, userId: string): Promise<Record<Counted, number>> {
+  const sum = (resource: Counted): RawBuilder<number> =>
+    sql<number>`coalesce(sum(c.amount) filter (where c.resource = ${resource}), 0)::bigint`
+  const { rows } = await sql<Record<Counted, number>>`
+    select ${sql.join(counted.map((resource) => sql`${sum(resource)} as ${sql.id(resource)}`))}
+    from compute.server s, compute.counted(s.flavor) c where s.project_id = ${projectId} and s.user_id = ${userId}`.execute(tx)
+  return rows[0]!
+}
+
+async function roomOfUser(tx: Tx, projectId: string, userId: string, flavor: ServerFlavor, now: Standings, most: number): Promise<number> {
+  if (!isLimited(now)) return most
+  const used = await usedBy(tx, projectId, userId)
+  const theirs = Object.fromEntries(
+    counted.map((resource) => [resource, { used: used[resource], limit: now[resource].userLimit ?? -1 }]),
+  ) as Record<Counted, engine.Standing>
+  return engine.roomFor<Counted>(quota, sizeOf(flavor), theirs, most)
 }

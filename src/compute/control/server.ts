@@ -9,7 +9,7 @@
 
 import type { Tx } from '../../database/connect.ts'
 import { Fault } from '../../http/fault.ts'
-import { bindPorts, nicsOf, releasePorts } from '../../network/control/server-ports.ts'
+import { bindPorts, deletePorts, nicsOf, releasePorts } from '../../network/control/server-ports.ts'
 import { claim, release } from '../../placement/control/claim.ts'
 import { intendLast, withdrawLast } from '../../wire/intend.ts'
 import { crash } from '../../work/crash.ts'
@@ -18,7 +18,6 @@ import { ladder, type Rung } from '../../work/ladder.ts'
 import { finishActions } from './action.ts'
 import { serverDocument } from './document.ts'
 import { diskOf, type Facts, readFacts, type Server, saveLast, stateFacts, triedHere } from './facts.ts'
-import { giveBack } from './quota.ts'
 import { chooseHosts, explainNoHost } from './schedule/choose.ts'
 import type { Candidate } from './schedule/filters.ts'
 import { caughtUp, wentDownByItself } from './state.ts'
@@ -69,10 +68,11 @@ async function wait(tx: Tx, facts: Facts): Promise<number | null> {
 /** The last step. A host that is away finds the withdrawn document when it comes back, before anything else. */
 export async function leave(tx: Tx, { server }: Facts): Promise<null> {
   finishActions(tx, server)
-  await Promise.all([tx.deleteFrom('compute.server').where('id', '=', server.id).execute(), release(tx, server.id)])
+  await release(tx, server.id)
   crash('server: released')
   await releasePorts(tx, server.id)
-  await giveBack(tx, server.project_id, server.flavor)
+  // Last, for the project's launches meet where these are counted.
+  await Promise.all([deletePorts(tx, server.id), tx.deleteFrom('compute.server').where('id', '=', server.id).execute()])
   hintChanged(tx, 'server', server.id, server.project_id)
   return null
 }

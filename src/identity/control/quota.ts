@@ -1,6 +1,12 @@
-// The one engine of quotas: how much of each thing a project has (identity.usage) and may have (limits.ts), for every service. Usage is
-// raised in the transaction that makes the thing, by `claim` or by the service's own trigger, and the row's lock is held until commit; so
-// counts are exact whoever races, never drift, and a check costs the same with ten things and ten thousand.
+// The one engine of quotas: how much of each thing a project has and may have, for every service. What a project has is in identity.usage,
+// raised and lowered by triggers on the rows that count (identity.count_row, or a function of the service's own): so no statement can forget
+// it, counts never drift, and a check costs the same with ten things and ten thousand. A changed count is locked until commit: whoever has
+// made something asks `over`, and throws if it was too much.
+//
+// A new service names its resources (`Quota`), puts triggers on its tables, and asks here. Of limits the first that is there holds:
+//   1. of the project, set by the service's own quota API    2. of the project, set in Keystone (a limit)
+//   3. of the cloud, set in Keystone (a registered limit)    4. of the cloud, set by the service's own quota API    5. the program's
+// With two levels (WISP_LIMIT_MODEL) the domain's limit holds for all its projects together, too.
 import { sql } from 'kysely'
 import type { Tx } from '../../database/connect.ts'
 
@@ -8,7 +14,7 @@ import type { Tx } from '../../database/connect.ts'
 export interface Quota<R extends string = string> {
   /** The service's type, as in the catalog: limits are registered for services. */
   service: string
-  /** `limit` holds where none is registered or set for the project; -1 for no limit. */
+  /** Under their names as unified limits. `limit` holds where none is set; -1 for no limit. */
   resources: Record<R, { limit: number; unit?: number }>
 }
 
@@ -19,138 +25,132 @@ export interface Standing {
   limit: number
 }
 
-/** A resource of which the project (or with two levels its domain as a whole) would have too much. */
+export interface UserStanding extends Standing {
+  /** What a user may have of it in this project, where that is set. */
+  userLimit: number | null
+}
+
+/** A resource of which the project (or with two levels its domain as a whole) has too much. */
 export interface Over<R extends string = string> extends Standing {
+  service: string
   resource: R
 }
 
-type Amounts<R extends string> = Partial<Record<R, number>>
+/** Some resources of one service. */
+export interface Asked<R extends string = string> {
+  quota: Quota<R>
+  names: readonly R[]
+}
 
-/** Limits that a service keeps itself, such as those of its own quota API; they go before the unified ones. */
-export type Own<R extends string> = Partial<Record<R, number>>
-
-interface Row<R extends string> {
-  resource: R
+interface Row {
+  service: string
+  resource: string
   used: number
   hard_limit: number
   domain_id: string | null
   /** Null unless the cloud's limits have two levels and one is registered. */
   domain_limit: number | null
+  user_limit: number | null
+  unit: number
 }
+
+/** Whose limits hold for projects that have none of their own, in identity.quota. */
+export const everyProject = 'default'
 
 /**
- * Takes so much of each for the project, or nothing if anything would be over; give back with negative amounts.
- * @returns what would be over, and by what it is limited; none if all of it was taken. The service says so in its own words, by throwing:
- * only the end of the transaction undoes what was taken beside.
+ * What the project has too much of. Asked by a transaction that has changed these counts, the answer holds until its commit; else it is a
+ * glance, enough where a service only looks whether there is room before it knows how much is wanted. The service says so in its own words,
+ * by throwing: only the end of the transaction undoes what was made.
  */
-export async function claim<R extends string>(
-  tx: Tx,
-  quota: Quota<R>,
-  projectId: string,
-  amounts: Amounts<R>,
-  own: Own<R> = {},
-): Promise<Over<R>[]> {
-  const names = Object.keys(amounts).filter((name) => amounts[name as R] !== 0) as R[]
-  if (names.length === 0) return []
-  const { rows } = await sql<Row<R>>`
-    with taken as (
-      insert into identity.usage as u (project_id, service, resource, used)
-      select ${projectId}, ${quota.service}, resource, amount
-      from unnest(${names}::text[], ${names.map((name) => amounts[name])}::bigint[]) asked(resource, amount) order by resource
-      on conflict (project_id, service, resource) do update set used = u.used + excluded.used
-      returning resource, used
-    ) ${withLimits(quota, projectId, names, own, sql`taken`)}`.execute(tx)
-  const below = rows.find(({ used }) => used < 0)
-  if (below) throw new Error(`Project ${projectId} would give back more ${below.resource} than it took: ${below.used} would be left`)
-  const raised = rows.filter(({ resource }) => (amounts[resource] ?? 0) > 0)
-  return await exceeding(tx, quota, raised)
+export async function over<R extends string>(tx: Tx, projectId: string, ...asked: Asked<R>[]): Promise<Over<R>[]> {
+  const rows = await read(tx, projectId, asked)
+  const tooMuch = rows.flatMap((row) => beyond(row, row.used, row.hard_limit))
+  return (tooMuch.length > 0 ? tooMuch : await overInDomain(tx, rows)) as Over<R>[]
 }
 
-/**
- * What the project has too much of right now. Asked by a transaction that has changed these counts, the answer holds until its commit;
- * else it is a glance, enough where a service only looks whether there is room before it knows how much is wanted.
- */
-export async function over<R extends string>(tx: Tx, quota: Quota<R>, projectId: string, names: R[], own: Own<R> = {}): Promise<Over<R>[]> {
-  return await exceeding(tx, quota, await read(tx, quota, projectId, names, own))
-}
-
-/** Usage and limit of each resource, for people. */
+/** The project's usage and limit of each resource. @param userId whose own limits shall be told beside those of the project */
 export async function standings<R extends string>(
   tx: Tx,
-  quota: Quota<R>,
   projectId: string,
-  own: Own<R> = {},
-): Promise<Record<R, Standing>> {
-  const rows = await read(tx, quota, projectId, Object.keys(quota.resources) as R[], own)
-  const of = ({ resource, used, hard_limit }: Row<R>) => ({ used: Math.floor(used / unitOf(quota, resource)), limit: hard_limit })
-  return Object.fromEntries(rows.map((row) => [row.resource, of(row)])) as Record<R, Standing>
+  quota: Quota<R>,
+  userId = '',
+): Promise<Record<R, UserStanding>> {
+  const rows = await read(tx, projectId, [{ quota, names: Object.keys(quota.resources) as R[] }], userId)
+  const of = ({ used, unit, hard_limit, user_limit }: Row) => ({ used: Math.floor(used / unit), limit: hard_limit, userLimit: user_limit })
+  return Object.fromEntries(rows.map((row) => [row.resource, of(row)])) as Record<R, UserStanding>
+}
+
+/** Locks these counts until the end of the transaction: what `standings` says next stays true. */
+export async function hold<R extends string>(tx: Tx, projectId: string, { quota, names }: Asked<R>): Promise<void> {
+  await sql`
+    insert into identity.usage as u (project_id, service, resource)
+    select ${projectId}, ${quota.service}, resource from unnest(${[...names]}::text[]) asked(resource) order by resource
+    on conflict (project_id, service, resource) do update set used = u.used`.execute(tx)
 }
 
 /** How many things of this size still fit, at most `most`: for requests that are content with fewer. */
-export function roomFor<R extends string>(quota: Quota<R>, size: Amounts<R>, now: Record<R, Standing>, most: number): number {
+export function roomFor<R extends string>(
+  quota: Quota<R>,
+  size: Partial<Record<R, number>>,
+  now: Record<R, Standing>,
+  most: number,
+): number {
   const rooms = (Object.keys(size) as R[]).map((name) => {
     const { used, limit } = now[name]
-    const each = (size[name] ?? 0) / unitOf(quota, name)
+    const each = (size[name] ?? 0) / (quota.resources[name].unit ?? 1)
     return limit < 0 || each === 0 ? most : Math.floor((limit - used) / each)
   })
   return Math.max(0, Math.min(most, ...rooms))
 }
 
-const unitOf = <R extends string>(quota: Quota<R>, resource: R) => quota.resources[resource].unit ?? 1
-
-async function read<R extends string>(tx: Tx, quota: Quota<R>, projectId: string, names: R[], own: Own<R>): Promise<Row<R>[]> {
-  const counts = sql`counts as (
-    select asked.resource, coalesce(u.used, 0) as used
-    from unnest(${names}::text[]) asked(resource)
-    left join identity.usage u on u.project_id = ${projectId} and u.service = ${quota.service} and u.resource = asked.resource
-  )`
-  const { rows } = await sql<Row<R>>`with ${counts} ${withLimits(quota, projectId, names, own, sql`counts`)}`.execute(tx)
+async function read(tx: Tx, projectId: string, asked: Asked[], userId = ''): Promise<Row[]> {
+  const list = asked.flatMap(({ quota, names }) => names.map((name) => ({ service: quota.service, name, ...quota.resources[name]! })))
+  const names = sql`${list.map(({ name }) => name)}::text[]`
+  const { rows } = await sql<Row>`
+    with asked as (
+      select * from unnest(${list.map(({ service }) => service)}::text[], ${names}, ${list.map(({ limit }) => limit)}::int[],
+        ${list.map(({ unit }) => unit ?? 1)}::int[]) as a(service, resource, fallback, unit)
+    ), registered as (
+      select distinct on (s.type, r.resource_name) r.id, s.type as service, r.resource_name as resource, r.default_limit
+      from identity.registered_limit r join identity.service s on s.id = r.service_id
+      where r.resource_name = any(${names})
+        and (r.region_id is null or r.region_id in (select region_id from identity.endpoint where service_id = s.id))
+      order by s.type, r.resource_name, r.region_id nulls last
+    )
+    select service, resource, unit, coalesce(u.used, 0) as used, p.domain_id,
+           coalesce(own.hard_limit, mine.resource_limit, r.default_limit, every.hard_limit, asked.fallback) as hard_limit,
+           case when ${userId} <> '' then theirs.hard_limit end as user_limit,
+           case when m.value = '"strict_two_level"' then coalesce(all_of_it.resource_limit, r.default_limit) end as domain_limit
+    from asked
+    left join registered r using (service, resource)
+    left join (select * from identity.usage where project_id = ${projectId}) u using (service, resource)
+    left join (select * from identity.quota where project_id = nullif(${projectId}, ${everyProject}) and user_id = '') own using (service, resource)
+    left join (select * from identity.quota where project_id = ${everyProject} and user_id = '') every using (service, resource)
+    left join (select * from identity.quota where project_id = ${projectId} and user_id = ${userId}) theirs using (service, resource)
+    left join identity.project p on p.id = ${projectId}
+    left join identity."limit" mine on mine.registered_limit_id = r.id and mine.project_id = ${projectId}
+    left join identity."limit" all_of_it on all_of_it.registered_limit_id = r.id and all_of_it.domain_id = p.domain_id
+    left join wisp.fact m on m.name = 'limit model'
+    order by service, resource`.execute(tx)
   return rows
 }
 
-/** The end of a statement whose `counts` has (resource, used): limits of the project and, where the cloud has two levels, of its domain. */
-function withLimits<R extends string>(quota: Quota<R>, projectId: string, names: R[], own: Own<R>, counts: ReturnType<typeof sql>) {
-  return sql`
-    , known(resource, own, fallback) as (
-      select * from unnest(${names}::text[], ${names.map((name) => own[name] ?? null)}::int[], ${names.map((name) => quota.resources[name].limit)}::int[])
-    ), registered as (
-      select distinct on (r.resource_name) r.id, r.resource_name, r.default_limit
-      from identity.registered_limit r join identity.service s on s.id = r.service_id
-      where s.type = ${quota.service} and r.resource_name = any(${names})
-        and (r.region_id is null or r.region_id in (select region_id from identity.endpoint where service_id = s.id))
-      order by r.resource_name, r.region_id nulls last
-    )
-    select counts.resource, counts.used, p.domain_id,
-           coalesce(known.own, mine.resource_limit, r.default_limit, known.fallback) as hard_limit,
-           case when m.value = '"strict_two_level"' then coalesce(theirs.resource_limit, r.default_limit) end as domain_limit
-    from ${counts} counts
-    join known using (resource)
-    left join identity.project p on p.id = ${projectId}
-    left join registered r on r.resource_name = counts.resource
-    left join identity."limit" mine on mine.registered_limit_id = r.id and mine.project_id = ${projectId}
-    left join identity."limit" theirs on theirs.registered_limit_id = r.id and theirs.domain_id = p.domain_id
-    left join wisp.fact m on m.name = 'limit model'
-    order by counts.resource`
-}
-
-async function exceeding<R extends string>(tx: Tx, quota: Quota<R>, rows: Row<R>[]): Promise<Over<R>[]> {
-  const tooMuch = (resource: R, used: number, limit: number): Over<R>[] =>
-    limit >= 0 && used > limit * unitOf(quota, resource) ? [{ resource, used: Math.floor(used / unitOf(quota, resource)), limit }] : []
-  const own = rows.flatMap(({ resource, used, hard_limit }) => tooMuch(resource, used, hard_limit))
-  const limited = rows.filter((row) => row.domain_id !== null && row.domain_limit !== null)
-  if (own.length > 0 || limited.length === 0) return own
-  const inDomain = await usedInDomain(tx, quota.service, limited[0]!.domain_id!)
-  return limited.flatMap(({ resource, domain_limit }) => tooMuch(resource, inDomain.get(resource) ?? 0, domain_limit!))
-}
+const beyond = ({ service, resource, unit }: Row, used: number, limit: number): Over[] =>
+  limit >= 0 && used > limit * unit ? [{ service, resource, used: Math.floor(used / unit), limit }] : []
 
 /**
- * What all projects of a domain have. Those who change counts of different projects wait for each other here, and look only then, in a
- * statement of its own, that sees what was committed meanwhile.
+ * What all projects of the domain have too much of. Those who change counts of different projects wait for each other here, and look only
+ * then, in a statement of its own, that sees what was committed meanwhile.
  */
-async function usedInDomain(tx: Tx, service: string, domainId: string): Promise<Map<string, number>> {
-  await sql`select pg_advisory_xact_lock(hashtextextended(${`quota ${service} ${domainId}`}, 0))`.execute(tx)
-  const { rows } = await sql<{ resource: string; used: number }>`
-    select u.resource, sum(u.used)::bigint as used from identity.usage u join identity.project p on p.id = u.project_id
-    where p.domain_id = ${domainId} and u.service = ${service} group by u.resource`.execute(tx)
-  return new Map(rows.map(({ resource, used }) => [resource, used]))
+async function overInDomain(tx: Tx, rows: Row[]): Promise<Over[]> {
+  const limited = rows.filter((row) => row.domain_id !== null && row.domain_limit !== null)
+  if (limited.length === 0) return []
+  const domain = limited[0]!.domain_id
+  const services = [...new Set(limited.map(({ service }) => service))].sort()
+  for (const service of services) await sql`select pg_advisory_xact_lock(hashtextextended(${`quota ${service} ${domain}`}, 0))`.execute(tx)
+  const { rows: sums } = await sql<{ service: string; resource: string; used: number }>`
+    select u.service, u.resource, sum(u.used)::bigint as used from identity.usage u join identity.project p on p.id = u.project_id
+    where p.domain_id = ${domain} and u.service = any(${services}::text[]) group by 1, 2`.execute(tx)
+  const used = new Map(sums.map((sum) => [`${sum.service} ${sum.resource}`, sum.used]))
+  return limited.flatMap((row) => beyond(row, used.get(`${row.service} ${row.resource}`) ?? 0, row.domain_limit!))
 }

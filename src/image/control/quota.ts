@@ -25,7 +25,7 @@ export type ImageQuota = keyof (typeof quota)['resources']
  * @throws Fault 413 in oslo.limit's words
  */
 export async function withinQuota(tx: Tx, projectId: string, ...names: ImageQuota[]): Promise<void> {
-  const exceeded = await over(tx, quota, projectId, names)
+  const exceeded = await over<ImageQuota>(tx, projectId, { quota, names })
   if (exceeded.length === 0) return
   const list = exceeded.map(({ resource, used, limit }) => `Resource ${resource} is over limit of ${limit} with a usage of ${used}`)
   throw tooLarge(`Project ${projectId} is over a limit for [${list.join(', ')}]. Delete images, or ask for a higher limit.`)
@@ -33,6 +33,6 @@ export async function withinQuota(tx: Tx, projectId: string, ...names: ImageQuot
 
 /** The quotas that have a limit, as GET /v2/info/usage shows them. */
 export async function usageOf(tx: Tx, projectId: string): Promise<Record<string, { usage: number; limit: number }>> {
-  const all = Object.entries(await standings(tx, quota, projectId))
+  const all = Object.entries(await standings(tx, projectId, quota))
   return Object.fromEntries(all.filter(([, { limit }]) => limit !== none).map(([name, { used, limit }]) => [name, { usage: used, limit }]))
 }

@@ -1,10 +1,11 @@
 // Quotas of projects: how much of each resource a project may have, and has.
 
-import { sql } from 'kysely'
 import { type Static, Type } from 'typebox'
 import { badRequest } from '../../http/fault.ts'
 import { type Call, row } from '../../http/table.ts'
-import { limitsOf, type QuotaResource, quotaDefaults, quotaResources, usageOf } from '../control/quota.ts'
+import { forgetLimits, projectsWithLimits, setLimits } from '../../identity/control/own-quota.ts'
+import { everyProject, standings } from '../../identity/control/quota.ts'
+import { type QuotaResource, quota as quotaOf, quotaResources } from '../control/quota.ts'
 import { Flag, flagOf, given, numberOf, ownerTarget, Whole } from './attributes.ts'
 
 // Quotas of what is not built yet are known to clients and are not kept: they cannot be used up.
@@ -39,11 +40,17 @@ function limitsIn(body: Static<typeof Limits>): [QuotaResource, number][] {
   })
 }
 
-async function mustFit(call: Pick<Call, 'tx'>, project: string, limits: [QuotaResource, number][]): Promise<void> {
-  const usage = await usageOf(call.tx, project)
+async function limitsOf({ tx }: Pick<Call, 'tx'>, project: string): Promise<Record<QuotaResource, number>> {
+  const now = await standings(tx, project, quotaOf)
+  return Object.fromEntries(quotaResources.map((resource) => [resource, now[resource].limit])) as Record<QuotaResource, number>
+}
+
+async function mustFit({ tx }: Pick<Call, 'tx'>, project: string, limits: [QuotaResource, number][]): Promise<void> {
+  const now = await standings(tx, project, quotaOf)
   for (const [resource, limit] of limits) {
-    if (limit === -1 || usage[resource] <= limit) continue
-    throw badRequest(`Quota limit ${limit} for ${resource} must be greater than or equal to already used ${usage[resource]}`, {
+    const { used } = now[resource]
+    if (limit === -1 || used <= limit) continue
+    throw badRequest(`Quota limit ${limit} for ${resource} must be greater than or equal to already used ${used}`, {
       type: 'HTTPBadRequest',
     })
   }
@@ -56,17 +63,9 @@ export const quotas = [
     reply: 200,
     summary: 'List the projects that have quotas of their own',
     run: async ({ tx, may, who }) => {
-      const own = may('context_is_admin', {}) ? sql<boolean>`true` : sql<boolean>`project_id = ${who.project?.id ?? ''}`
-      const rows = await tx.selectFrom('network.quota').selectAll().where(own).orderBy('project_id').execute()
-      const projects = Map.groupBy(rows, ({ project_id }) => project_id)
-      return {
-        quotas: [...projects].map(([project_id, limits]) => ({
-          ...quotaDefaults,
-          ...Object.fromEntries(limits.map(({ resource, hard_limit }) => [resource, hard_limit])),
-          project_id,
-          tenant_id: project_id,
-        })),
-      }
+      const own = await projectsWithLimits(tx, quotaOf, may('context_is_admin', {}) ? null : (who.project?.id ?? ''))
+      const everyone = await limitsOf({ tx }, everyProject)
+      return { quotas: [...own].map(([project_id, limits]) => ({ ...everyone, ...limits, project_id, tenant_id: project_id })) }
     },
   }),
   row({
@@ -77,7 +76,7 @@ export const quotas = [
     summary: "Show a project's quotas",
     run: async (call) => {
       mustSee(call, call.params.project_id)
-      return { quota: await limitsOf(call.tx, call.params.project_id) }
+      return { quota: await limitsOf(call, call.params.project_id) }
     },
   }),
   row({
@@ -86,9 +85,9 @@ export const quotas = [
     target: 'loaded',
     reply: 200,
     summary: 'Show the quotas that a project has where none are set for it',
-    run: (call) => {
+    run: async (call) => {
       mustSee(call, call.params.project_id)
-      return { quota: quotaDefaults }
+      return { quota: await limitsOf(call, everyProject) }
     },
   }),
   row({
@@ -100,12 +99,8 @@ export const quotas = [
     run: async (call) => {
       const { project_id } = call.params
       mustSee(call, project_id)
-      const [limits, usage] = [await limitsOf(call.tx, project_id), await usageOf(call.tx, project_id)]
-      return {
-        quota: Object.fromEntries(
-          quotaResources.map((resource) => [resource, { limit: limits[resource], used: usage[resource], reserved: 0 }]),
-        ),
-      }
+      const now = Object.entries(await standings(call.tx, project_id, quotaOf))
+      return { quota: Object.fromEntries(now.map(([resource, { limit, used }]) => [resource, { limit, used, reserved: 0 }])) }
     },
   }),
   row({
@@ -117,14 +112,8 @@ export const quotas = [
     run: async ({ tx, params: { project_id }, body: { quota } }) => {
       const limits = limitsIn(quota)
       if (!given(quota.force as boolean | undefined, flagOf)) await mustFit({ tx }, project_id, limits)
-      for (const [resource, hard_limit] of limits) {
-        await tx
-          .insertInto('network.quota')
-          .values({ project_id, resource, hard_limit })
-          .onConflict((conflict) => conflict.columns(['project_id', 'resource']).doUpdateSet({ hard_limit }))
-          .execute()
-      }
-      return { quota: await limitsOf(tx, project_id) }
+      await setLimits(tx, quotaOf, { project: project_id }, Object.fromEntries(limits))
+      return { quota: await limitsOf({ tx }, project_id) }
     },
   }),
   row({
@@ -133,7 +122,7 @@ export const quotas = [
     reply: 204,
     summary: 'Give a project the default quotas again',
     run: async ({ tx, params: { project_id } }) => {
-      await tx.deleteFrom('network.quota').where('project_id', '=', project_id).execute()
+      await forgetLimits(tx, quotaOf, { project: project_id })
     },
   }),
 ]

@@ -304,6 +304,15 @@ test('quotas hold, show what is used, and are set by administrators', async () =
   await fails('admin', 'PUT', `/quotas/${p}`, { quota: { router: 1 } }, 400, 'HTTPBadRequest', /router/)
   assert.equal((await send('admin', 'DELETE', `/quotas/${p}`)).status, 204)
   assert.equal((await must(p, 'GET', `/quotas/${p}`)).network, 100)
+  // A limit that is registered in Keystone holds for every project that has no quota of its own.
+  const { read } = api.db
+  await read.insertInto('identity.service').values({ id: 'neutron', type: 'network' }).execute()
+  const limit = { id: 'networks', service_id: 'neutron', resource_name: 'network', default_limit: 2 }
+  await read.insertInto('identity.registered_limit').values(limit).execute()
+  assert.equal((await must(p, 'GET', `/quotas/${p}/default`)).network, 2)
+  await must(p, 'POST', '/networks', { network: {} })
+  await fails(p, 'POST', '/networks', { network: {} }, 409, 'OverQuota', /Quota exceeded for resources: \['network'\]/)
+  await read.deleteFrom('identity.registered_limit').execute()
   await send(p, 'DELETE', `/networks/${id(made)}`)
 })
 

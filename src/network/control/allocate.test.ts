@@ -100,7 +100,7 @@ test('fifty ports at once in a /27 get the 29 addresses that there are, each one
 test('a quota is exact when many ask at once', async () => {
   const network = await networkOf('10.7.0.0/24')
   const project = crypto.randomUUID()
-  await db.read.insertInto('network.quota').values({ project_id: project, resource: 'port', hard_limit: 7 }).execute()
+  await db.read.insertInto('identity.quota').values({ service: 'network', project_id: project, resource: 'port', hard_limit: 7 }).execute()
   const results = await Promise.allSettled(
     Array.from({ length: 20 }, () =>
       db.write(async (tx) => {

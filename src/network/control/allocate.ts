@@ -16,7 +16,6 @@ import {
   macInUse,
   noAddressLeft,
 } from './faults.ts'
-import { quotaLimit, quotaUsed, withinQuota } from './quota.ts'
 
 export interface FixedIpInput {
   subnet_id?: string
@@ -159,18 +158,15 @@ const addressing = (candidates: Candidate[], of: string) => sql`
 interface Made {
   made: string[] | null
   addressed: { port_id: string; position: number }[] | null
-  used: number
-  most: number
 }
 
 /**
  * Makes ports with their addresses and groups: one statement, and one more for each address that was not got at once.
- * All of one project, unless `quota` is false (then nothing is counted, and a port that exists already is left out, not an error).
+ * @param again what becomes of a port that exists already: it is an error, or left out
  * @returns the ids of those made
- * @throws Fault 409 IpAddressGenerationFailure, IpAddressAlreadyAllocated, MacAddressInUse, OverQuota
+ * @throws Fault 409 IpAddressGenerationFailure, IpAddressAlreadyAllocated, MacAddressInUse
  */
-export async function insertPorts(tx: Tx, ports: NewPort[], quota = true): Promise<string[]> {
-  const project = ports[0]!.project_id
+export async function insertPorts(tx: Tx, ports: NewPort[], again: 'error' | 'leave out' = 'error'): Promise<string[]> {
   const wishesOf = new Map<string, Wish[]>()
   const rows = ports.map(({ network, security_groups, fixed_ips, ...port }) => {
     const mac_address = port.mac_address ?? randomMac()
@@ -196,10 +192,10 @@ export async function insertPorts(tx: Tx, ports: NewPort[], quota = true): Promi
       insert into network.port_security_group (port_id, security_group_id)
       select g.port_id, g.security_group_id from jsonb_to_recordset(${json(groups)}) as g (port_id text, security_group_id text) join made on made.id = g.port_id
     )
-    select (select jsonb_agg(id) from made) as made, (select jsonb_agg(jsonb_build_object('port_id', port_id, 'position', position)) from addressed) as addressed,
-      ${quota ? quotaUsed(project, 'port') : sql`0`} as used, ${quota ? quotaLimit(project, 'port') : sql`-1`} as most`.execute(tx)
-  const { made, addressed, used, most } = answers[0]!
-  withinQuota('port', used, ports.length, most)
+    select (select jsonb_agg(id) from made) as made, (select jsonb_agg(jsonb_build_object('port_id', port_id, 'position', position)) from addressed) as addressed`.execute(
+    tx,
+  )
+  const { made, addressed } = answers[0]!
 
   const isMade = new Set(made)
   await fill(
@@ -208,7 +204,7 @@ export async function insertPorts(tx: Tx, ports: NewPort[], quota = true): Promi
     addressed ?? [],
   )
   const missing = ports.filter(({ id }) => !isMade.has(id))
-  if (!quota || missing.length === 0) return made ?? []
+  if (again === 'leave out' || missing.length === 0) return made ?? []
   const clash = missing.find(({ mac_address }) => mac_address !== undefined)
   if (clash) throw macInUse(clash.network.id, clash.mac_address!)
   // A random MAC met one that exists: one in 16 million for each port of the network.

@@ -14,7 +14,7 @@ import {
   sharedInUse,
   tunnelIdInUse,
 } from './faults.ts'
-import { claimQuota } from './quota.ts'
+import { mustHaveRoom } from './quota.ts'
 import { changedRevision, matchRevision } from './revision.ts'
 
 export interface NetworkInput {
@@ -83,7 +83,6 @@ export async function createNetwork(
 ): Promise<string> {
   const segment = segmentOf(provider)
   const values = { ...input, ...segment, id: randomUUID(), project_id: project, mtu: checkMtu(mtu, segment.network_type) }
-  await claimQuota(tx, project, 'network')
   // The unique index decides which tunnel ids are free; a random one rarely meets another.
   for (let attempt = 0; attempt < 20; attempt++) {
     const made = await tx
@@ -95,6 +94,7 @@ export async function createNetwork(
       .returning('id')
       .executeTakeFirst()
     if (made) {
+      await mustHaveRoom(tx, project, 'network')
       hintChanged(tx, 'network', made.id, project)
       return made.id
     }

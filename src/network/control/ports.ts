@@ -16,7 +16,7 @@ import {
   portHasGroups,
   portNotFound,
 } from './faults.ts'
-import { quotaLock } from './quota.ts'
+import { mustHaveRoom } from './quota.ts'
 import { changedRevision, matchRevision } from './revision.ts'
 
 export interface AddressPair {
@@ -61,14 +61,15 @@ export interface PortFacts {
   groups: GroupFacts[]
 }
 
-/** Reads, in one statement, what is needed to make ports in a project; and takes the lock of its quota for ports. */
+/** Reads, in one statement, what is needed to make ports in a project. */
 export async function readPortFacts(tx: Tx, project: string, networks: RawBuilder<unknown>, groups: string[]): Promise<PortFacts> {
   const { rows } = await sql<PortFacts>`
     select ${networkFacts(networks)} as networks, (
       select coalesce(jsonb_agg(jsonb_build_object('id', g.id, 'project_id', g.project_id, 'name', g.name, 'is_default', g.is_default)), '[]')
       from network.security_group g
-      where g.id = any(${groups}::text[]) or g.project_id = ${project} and (g.is_default or g.name = any(${groups}::text[]))) as groups,
-      ${quotaLock(project, 'port')}`.execute(tx)
+      where g.id = any(${groups}::text[]) or g.project_id = ${project} and (g.is_default or g.name = any(${groups}::text[]))) as groups`.execute(
+    tx,
+  )
   return rows[0]!
 }
 
@@ -102,8 +103,14 @@ export function groupIds(asked: string[], groups: GroupFacts[], visible: (group:
   })
 }
 
-/** Makes ports of one project (see insertPorts), and tells everybody whom it concerns. */
+/** Makes ports of one project (see insertPorts), and tells everybody whom it concerns. @throws Fault as insertPorts; 409 OverQuota */
 export async function createPorts(tx: Tx, ports: NewPort[]): Promise<void> {
+  await createUncheckedPorts(tx, ports)
+  await mustHaveRoom(tx, ports[0]!.project_id, 'port')
+}
+
+/** For those who ask themselves, later in the transaction, whether the project may have so many. */
+export async function createUncheckedPorts(tx: Tx, ports: NewPort[]): Promise<void> {
   await insertPorts(tx, ports)
   await membersChanged(
     tx,

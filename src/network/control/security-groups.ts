@@ -6,7 +6,7 @@ import { json, type Tx } from '../../database/connect.ts'
 import { poke, pokeAll } from '../../work/engine.ts'
 import { hintChanged } from '../../work/hint.ts'
 import { defaultGroupExists, defaultGroupKeepsName, defaultGroupStays, groupInUse, groupNotFound, ruleExists, ruleTwice } from './faults.ts'
-import { claimQuota } from './quota.ts'
+import { mustHaveRoom } from './quota.ts'
 import { changedRevision, matchRevision } from './revision.ts'
 import { checkRule, defaultRules, egressRules, type Rule, type RuleInput, ruleKey } from './rule.ts'
 
@@ -54,7 +54,6 @@ export interface GroupInput {
 export async function createGroup(tx: Tx, project: string, group: GroupInput): Promise<string> {
   if (group.name.toLowerCase() === 'default') throw defaultGroupExists()
   await defaultGroup(tx, project)
-  await claimQuota(tx, project, 'security_group')
   // Its two rules count, and are never refused.
   const id = randomUUID()
   await sql`
@@ -62,6 +61,7 @@ export async function createGroup(tx: Tx, project: string, group: GroupInput): P
       insert into network.security_group (id, project_id, name, description, stateful)
       values (${id}, ${project}, ${group.name}, ${group.description}, ${group.stateful})
     ) ${insertRules(id, project, named(egressRules))}`.execute(tx)
+  await mustHaveRoom(tx, project, 'security_group')
   hintChanged(tx, 'security-group', id, project)
   return id
 }
@@ -135,9 +135,9 @@ export async function createRules(
   const present = await tx.selectFrom('network.security_group_rule').selectAll().where('security_group_id', '=', groupId).execute()
   const same = present.find((rule) => keys.has(ruleKey(rule as Rule)))
   if (same) throw ruleExists(same.id)
-  await claimQuota(tx, group.project_id, 'security_group_rule', rules.length)
   const made = named(rules)
   await sql`with touched as (${touchGroup(groupId)}) ${insertRules(groupId, group.project_id, made)}`.execute(tx)
+  await mustHaveRoom(tx, group.project_id, 'security_group_rule')
   await poke(tx, 'security-group', groupId)
   hintChanged(tx, 'security-group', groupId, group.project_id)
   return made.map(({ id }) => id)

@@ -11,7 +11,7 @@ import { blankPort, type NewPort } from './allocate.ts'
 import { type Around, type PortSource, portColumns, readAround } from './compile.ts'
 import { documentsFor, ownHost, shareHost, takeUnneeded } from './documents.ts'
 import type { NetworkFacts } from './facts.ts'
-import { createPorts, type GroupFacts, membersChanged, readPortFacts } from './ports.ts'
+import { createUncheckedPorts, type GroupFacts, membersChanged, readPortFacts } from './ports.ts'
 import { defaultGroup } from './security-groups.ts'
 
 /** One NIC as Nova's `networks` names it; exactly one of network_id and port_id. */
@@ -60,8 +60,8 @@ interface ExistingPort {
 
 /**
  * At API time: makes the ports of a server, or takes those that the user made, in the order wanted. Three statements for any number of
- * NICs on known networks (facts, ports, a poke). @param wanted undefined = the project's only network, or none
- * @throws Fault 400, 404, 409 in Nova's words; 403 where the quota for ports is used up
+ * NICs on known networks (facts, ports, a poke). The caller asks whether the project may have so many ports. @param wanted undefined = the project's only network, or none
+ * @throws Fault 400, 404, 409 in Nova's words
  */
 export async function requestPorts(tx: Tx, who: Who, server: PortsServer, wanted?: 'auto' | 'none' | WantedNic[]): Promise<void> {
   if (wanted === 'none') return
@@ -111,7 +111,7 @@ export async function requestPorts(tx: Tx, who: Who, server: PortsServer, wanted
   }
   if (taken.length > 0) await takePorts(tx, server, owner, taken)
   if (made.length === 0) return
-  await createPorts(tx, made).catch((error: unknown) => {
+  await createUncheckedPorts(tx, made).catch((error: unknown) => {
     throw asNova(error)
   })
 }
@@ -127,10 +127,9 @@ function fixedIp(text: string) {
   return { ip_address: text }
 }
 
-// Nova's answers to what Neutron refuses (nova/network/neutron.py): the quota is a 403 there, a wrong address a 400.
+// Nova's answers to what Neutron refuses (nova/network/neutron.py).
 function asNova(error: unknown): unknown {
   if (!(error instanceof Fault)) return error
-  if (error.type === 'OverQuota') return new Fault(403, 'Maximum number of ports exceeded')
   if (error.type === 'IpAddressAlreadyAllocated') return badRequest(`Fixed IP address is already in use: ${error.message}.`)
   if (error.type === 'IpAddressGenerationFailure') return badRequest('No fixed IP addresses available for network.')
   return error
@@ -239,7 +238,10 @@ interface Released {
   named: string[]
 }
 
-/** Ports that were made for the server go; those that the user made are free again. Their host forgets them and what only they needed. */
+/**
+ * Ports that the user made are free again; those that were made for the server leave its host, and wait for `deletePorts`. The host forgets
+ * them and what only they needed.
+ */
 export async function releasePorts(tx: Tx, serverId: string): Promise<void> {
   const { rows } = await sql<Released>`
     with mine as (
@@ -248,8 +250,8 @@ export async function releasePorts(tx: Tx, serverId: string): Promise<void> {
       from network.port p left join wire.host h on h.name = p.host,
         lateral (select array(select security_group_id from network.port_security_group where port_id = p.id) as groups) g
       where p.device_id = ${serverId} and p.device_owner like 'compute:%'
-    ), gone as (
-      delete from network.port p using mine where p.id = mine.id and mine.with_server
+    ), unbound as (
+      update network.port p set host = '' from mine where p.id = mine.id and mine.with_server and p.host <> ''
     ), freed as (
       update network.port p
       set device_id = '', device_owner = '', device_index = 0, device_tag = null, dns_name = '', host = '', status = 'DOWN', generation = p.generation + 1,
@@ -271,6 +273,11 @@ export async function releasePorts(tx: Tx, serverId: string): Promise<void> {
     rows.flatMap(({ groups }) => groups),
   )
   for (const { id, project_id } of rows) hintChanged(tx, 'port', id, project_id)
+}
+
+/** The end of the ports that were made for the server, after `releasePorts`: where they are counted all launches of the project meet, so it comes late. */
+export async function deletePorts(tx: Tx, serverId: string): Promise<void> {
+  await sql`delete from network.port where device_id = ${serverId} and device_owner like 'compute:%' and with_server`.execute(tx)
 }
 
 async function forget(tx: Tx, hostId: string, ports: Released[]): Promise<void> {

@@ -22,7 +22,7 @@ import {
   subnetOverlaps,
 } from './faults.ts'
 import { membersChanged } from './ports.ts'
-import { claimQuota } from './quota.ts'
+import { mustHaveRoom } from './quota.ts'
 import { changedRevision, matchRevision } from './revision.ts'
 
 export interface HostRoute {
@@ -130,7 +130,6 @@ export async function createSubnet(tx: Tx, project: string, input: NewSubnet): P
   const gateway = input.gateway_ip === undefined ? defaultGateway(range) : input.gateway_ip
   checkSubnet(range, { ...input, gateway_ip: gateway })
   const pools = input.allocation_pools ?? defaultPools(range, gateway)
-  await claimQuota(tx, project, 'subnet')
   await lockNetwork(tx, input.network_id)
   const overlapping = await tx
     .selectFrom('network.subnet')
@@ -159,6 +158,7 @@ export async function createSubnet(tx: Tx, project: string, input: NewSubnet): P
       service_types: input.service_types ?? [],
     })
     .execute()
+  await mustHaveRoom(tx, project, 'subnet')
   await insertPools(tx, id, pools)
   await fitDhcpPort(tx, input.network_id)
   await changed(tx, id, input.network_id, project)
@@ -313,7 +313,7 @@ export async function fitDhcpPort(tx: Tx, networkId: string): Promise<void> {
       port_security_enabled: false,
     }
     const fixed_ips = wanted.map(({ id }) => ({ subnet_id: id }))
-    if (wanted.length > 0) await insertPorts(tx, [{ ...port, status: 'ACTIVE', fixed_ips }], false)
+    if (wanted.length > 0) await insertPorts(tx, [{ ...port, status: 'ACTIVE', fixed_ips }], 'leave out')
     return
   }
   if (wanted.length === 0) {
