@@ -9,8 +9,7 @@ import { listens } from '../agent/libvirtd.ts'
 import { type Config, effective } from '../config.ts'
 import { embeddedPid } from '../database/embedded.ts'
 import { readPair, troubleOf } from '../http/tls.ts'
-import { publicUrl } from './bootstrap.ts'
-import { isOnlyHost } from './cloud.ts'
+import { isOnlyHost, localUrl } from './cloud.ts'
 import { programPids } from './supervisor.ts'
 
 export interface Finding {
@@ -203,7 +202,7 @@ async function database({ databaseUrl, home }: Config): Promise<Finding[]> {
 
 function certificate(config: Config): Finding[] {
   const { tlsCertificate = '', tlsKey = '' } = config
-  const host = new URL(publicUrl(config)).hostname.replace(/^\[|\]$/g, '')
+  const host = new URL(localUrl(config)).hostname.replace(/^\[|\]$/g, '')
   try {
     const trouble = troubleOf(readPair({ certificate: tlsCertificate, key: tlsKey }), host)
     if (!trouble) return [good(`the certificate of the API is for ${host}`)]
