@@ -1,7 +1,6 @@
 // A cloud of its own for a test, started by the very command that a person types, and taken away again without a trace. With
 // WISP_E2E_HOME in the environment (see run.ts) a test uses the cloud that is there, because starting one and building its guest image takes time.
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
 import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
