@@ -5,6 +5,8 @@ import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import type { FastifyInstance } from 'fastify'
+import { bootstrapCompute } from '../../src/compute/control/bootstrap.ts'
+import { compute } from '../../src/compute/service.ts'
 import { loadConfig } from '../../src/config.ts'
 import type { Database } from '../../src/database/connect.ts'
 import { testDatabase } from '../../src/database/testing.ts'
@@ -16,6 +18,9 @@ import { bootstrapIdentity } from '../../src/identity/control/bootstrap.ts'
 import { identity } from '../../src/identity/service.ts'
 import { openStores } from '../../src/image/control/stores.ts'
 import { image } from '../../src/image/service.ts'
+import { network } from '../../src/network/service.ts'
+import { placement } from '../../src/placement/service.ts'
+import { type CloudThings, cloudIds, makeCloudThings, makePublicImage } from './matrix-cloud.ts'
 import type { Place } from './services.ts'
 import { nobody } from './world.ts'
 
@@ -26,6 +31,7 @@ interface Things {
   group: string
   credential: string
   image: string
+  cloud: CloudThings
 }
 
 export interface Side extends Things {
@@ -44,8 +50,8 @@ export interface Matrix {
   /** By name, which is their token, too. */
   personas: Map<string, Who>
   undone: FastifyInstance
-  /** The rule that decides, where it isn't the row's own. */
-  rules(place: Place): string
+  /** The rule that decides; the row's own, but that everybody sees the quotas of the own project. */
+  rules(place: Place, side: Side): string
   /** Whether the caller stands above projects and domains. */
   seesAll(who: Who): boolean
   end(): Promise<void>
@@ -64,12 +70,20 @@ export async function makeMatrix(): Promise<Matrix> {
   const secret = randomBytes(32)
   const key = () => [secret]
   const config = loadConfig({ WISP_HOME: home })
-  await db.write((tx) =>
-    bootstrapIdentity(tx, { adminPassword: 'matrix-admin', demoPassword: 'matrix-demo', region: 'RegionOne', sealingKey: key }),
-  )
+  await db.write(async (tx) => {
+    await bootstrapIdentity(tx, { adminPassword: 'matrix-admin', demoPassword: 'matrix-demo', region: 'RegionOne', sealingKey: key })
+    await bootstrapCompute(tx)
+  })
+  await makePublicImage(db, 'maker')
   const personas = new Map<string, Who>()
   const open = (db: Database) => {
-    const services = [...identity({ db, key, config }), image({ db, config, key, stores: openStores(config) })]
+    const services = [
+      ...identity({ db, key, config }),
+      image({ db, config, key, stores: openStores(config) }),
+      compute(),
+      network(),
+      placement({ db, config }),
+    ]
     const authenticate = async (token: string) => personas.get(token) ?? unauthorized()
     const log = { info() {}, warn() {}, error() {}, debug() {} }
     return api(services, { db, authenticate, policy: openPolicy(services), log })
@@ -95,7 +109,7 @@ export async function makeMatrix(): Promise<Matrix> {
     foreign: sideOf('foreign', things.foreign, role),
     personas,
     undone,
-    rules: ({ row }) => decidedBy[row.route] ?? row.policy!,
+    rules: ({ row }, side) => (side.name === 'own' && /^GET \/v2.0\/quotas\/:/.test(row.route) ? 'owner' : row.policy!),
     seesAll: ({ roles, system }) => roles.includes('admin') || system,
     async end() {
       await plain.close()
@@ -105,9 +119,6 @@ export async function makeMatrix(): Promise<Matrix> {
     },
   }
 }
-
-/** What the policy of the row doesn't say, because what is found decides. */
-const decidedBy: Record<string, string> = {}
 
 class Undone extends Error {
   value: unknown
@@ -167,7 +178,7 @@ async function makeThings(app: FastifyInstance, name: string, personas: Map<stri
   })
   personas.set('owner', whoIs(user, { id: domain, name }, { roles: implied.member!, project }))
   const image = await make(app, '/image/v2/images', { name, disk_format: 'raw', container_format: 'bare', visibility: 'private' }, 'owner')
-  return { domain, project, user, group, credential, image }
+  return { domain, project, user, group, credential, image, cloud: await makeCloudThings(app, 'owner', name) }
 }
 
 function sideOf(name: Side['name'], things: Things, role: string): Side {
@@ -182,7 +193,15 @@ function sideOf(name: Side['name'], things: Things, role: string): Side {
     role_id: role,
     prior_role_id: role,
   }
-  const fields: Record<string, string> = { ...params, owner: things.project, trustor_user_id: things.user, parent_id: things.domain }
+  const ids = cloudIds(things.cloud, things.project)
+  const fields: Record<string, string> = {
+    ...params,
+    owner: things.project,
+    trustor_user_id: things.user,
+    parent_id: things.domain,
+    network_id: things.cloud.networks,
+    security_group_id: things.cloud['security-groups'],
+  }
   const fill = (value: unknown): unknown => {
     if (Array.isArray(value)) return value.map(fill)
     if (typeof value !== 'object' || value === null) return value
@@ -191,8 +210,16 @@ function sideOf(name: Side['name'], things: Things, role: string): Side {
   return {
     name,
     ...things,
-    secrets: Object.values(things),
-    path: (template) => nobody(template.replaceAll(/:(\w+)/g, (whole, param: string) => params[param] ?? whole)),
+    secrets: [...Object.values(things).filter((thing) => typeof thing === 'string'), ...Object.values(things.cloud)],
+    path: (template) =>
+      nobody(
+        template
+          .replaceAll(/([\w-]+)\/:(\w+)/g, (whole, collection: string) => {
+            const id = ids.get(collection)
+            return id === undefined ? whole : `${collection}/${id}`
+          })
+          .replaceAll(/:(\w+)/g, (whole, param: string) => params[param] ?? whole),
+      ),
     fill,
   }
 }
@@ -208,6 +235,9 @@ export function targetOf(side: Side, who: Who, place: Place, body: unknown): Tar
   return {
     user_id: /:user_id/.test(row.route) ? side.user : who.user.id,
     project_id: side.project,
+    'network:project_id': side.project,
+    'security_group:project_id': side.project,
+    'ext_parent:project_id': side.project,
     owner: side.project,
     visibility: 'private',
     target: {
