@@ -68,14 +68,16 @@ export async function createServers(tx: Tx, who: Who, projectId: string, request
       launch_index: index,
     }
   })
-  const begun = beginActions(tx, servers, who.user.id, requestId, 'create')
-  for (const server of servers)
-    await requestPorts(
-      tx,
-      who,
-      { ...server, security_groups: wanted.security_groups, availability_zone: wanted.availability_zone },
-      wanted.networks,
-    )
+  const ports = async () => {
+    for (const server of servers)
+      await requestPorts(
+        tx,
+        who,
+        { ...server, security_groups: wanted.security_groups, availability_zone: wanted.availability_zone },
+        wanted.networks,
+      )
+  }
+  await Promise.all([beginActions(tx, servers, who.user.id, requestId, 'create'), ports()])
   // All launches of a project meet where its servers are counted, which is when they are written: so that comes last.
   const inserted = tx
     .insertInto('compute.server')
@@ -105,7 +107,7 @@ export async function createServers(tx: Tx, who: Who, projectId: string, request
     )
     .execute()
   // They are sent in this order: what is asked sees what was written.
-  await Promise.all([begun, inserted, mustHaveRoom(tx, projectId, who.user.id, flavor, count, standings)])
+  await Promise.all([inserted, mustHaveRoom(tx, projectId, who.user.id, flavor, count, standings)])
   for (const { id } of servers) hintChanged(tx, 'server', id, projectId)
   await pokeAll(
     tx,
