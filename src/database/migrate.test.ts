@@ -68,7 +68,7 @@ test('types.ts is what schema.sql makes (else run: node src/database/generate-ty
   assert.deepEqual(kept, made)
 })
 
-test('a cloud keeps its quotas and what was counted when these move to one place (0009)', async () => {
+test('a cloud keeps its quotas and what was counted when these move to one place (0010)', async () => {
   const { db, url, drop } = await emptyDatabase()
   try {
     await migrate(url, { until: '0007-image-import' })

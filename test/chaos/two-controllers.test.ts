@@ -11,7 +11,8 @@ import { loadConfig } from '../../src/config.ts'
 import { type TestDatabase, testDatabase } from '../../src/database/testing.ts'
 import { bootstrap } from '../../src/start/bootstrap.ts'
 import { secretKeyFile } from '../../src/start/files.ts'
-import { freePort, pause } from './cloud.ts'
+import { freePort } from '../controller.ts'
+import { pause } from './cloud.ts'
 
 const main = path.join(import.meta.dirname, '../../src/main.ts')
 
