@@ -117,6 +117,7 @@ link_node
 
 # Where Node keeps what it made of our TypeScript (see src/main.ts).
 export NODE_COMPILE_CACHE="${NODE_COMPILE_CACHE:-$here/node_modules/.cache/wisp}"
+if [ "$command" = up ] && ! [ -e "$NODE_COMPILE_CACHE" ]; then "$here/node_modules/.bin/node" "$here/src/start/compile.ts" || true; fi
 if [ "$command" = test ]; then
   shift
   exec "$here/node_modules/.bin/node" "$here/test/run.ts" "$@"

@@ -1,6 +1,7 @@
 // The stores of this cloud: which there are, which of them takes what is uploaded, and in which order they are read. They stand in a file
 // of the operator's; without one there is a single store of files.
 import fs from 'node:fs'
+import { createRequire } from 'node:module'
 import path from 'node:path'
 import { type Static, Type as t } from 'typebox'
 import type { Config } from '../../config.ts'
@@ -9,9 +10,13 @@ import { validator } from '../../http/validate.ts'
 import { fileStore } from '../store/file.ts'
 import { httpStore } from '../store/http.ts'
 import { rbdStore } from '../store/rbd.ts'
-import { s3Store } from '../store/s3.ts'
+import type { S3Settings } from '../store/s3.ts'
 import type { ImageStore } from '../store/store.ts'
 import { type Location, locationsOf } from './locations.ts'
+
+/** Amazon's library takes 30 MiB of memory: only a cloud that has such a store loads it. */
+const s3Store = (settings: S3Settings): ImageStore =>
+  (createRequire(import.meta.url)('../store/s3.ts') as typeof import('../store/s3.ts')).s3Store(settings)
 
 export interface Stores {
   all: ImageStore[]
