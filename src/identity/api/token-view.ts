@@ -31,6 +31,9 @@ export interface TokenViewDeps {
   publicUrl: string | undefined
 }
 
+/** Services ask for the tokens of their clients again and again. So many answers are kept as text, some 5 kB each. */
+const mostTexts = 1000
+
 export type TokenView = ReturnType<typeof tokenViews>['view']
 
 export function tokenViews({ sessions, publicUrl }: TokenViewDeps) {
@@ -67,5 +70,20 @@ export function tokenViews({ sessions, publicUrl }: TokenViewDeps) {
     return service_providers.length > 0 && { service_providers }
   }
 
-  return { view, catalog }
+  const texts = new Map<Session, { about: unknown[]; text: string }>()
+
+  /** The view as JSON; the text of before where nothing that it says has changed. */
+  const text = async (call: Pick<Call, 'url'> & { query: object }, session: Session): Promise<string> => {
+    // Both are remembered until something changes, and then are others.
+    const about = [await sessions.catalog(), await sessions.serviceProviders(), publicUrl ?? call.url.origin, 'nocatalog' in call.query]
+    const known = texts.get(session)
+    if (known?.about.every((one, n) => one === about[n])) return known.text
+    const text = JSON.stringify(await view(call, session))
+    const oldest = texts.size >= mostTexts ? texts.keys().next().value : undefined
+    if (oldest) texts.delete(oldest)
+    texts.set(session, { about, text })
+    return text
+  }
+
+  return { view, text, catalog }
 }

@@ -80,7 +80,7 @@ function checkNames({ identity, scope }: AuthRequest): void {
 
 export function tokens(deps: TokenDeps): AnyRow[] {
   const { sessions, key, lifetime, compliance, remembered, publicUrl } = deps
-  const { catalog, view } = tokenViews(deps)
+  const { catalog, text: textOf, view } = tokenViews(deps)
 
   /** The groups that the caller is in by their federated token. */
   const groupsOf = async ({ headers }: Pick<Call, 'headers'>): Promise<string[]> =>
@@ -104,7 +104,8 @@ export function tokens(deps: TokenDeps): AnyRow[] {
     const { token, session } = await subject(call.headers)
     call.header('x-subject-token', token)
     call.header('vary', 'X-Auth-Token')
-    return await view(call as Call<undefined, object>, session)
+    call.header('content-type', 'application/json')
+    return await textOf(call as Call<undefined, object>, session)
   }
 
   return [
