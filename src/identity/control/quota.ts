@@ -103,36 +103,60 @@ export function roomFor<R extends string>(
   return Math.max(0, Math.min(most, ...rooms))
 }
 
+interface Fact {
+  what: 'used' | 'user' | 'own' | 'every' | 'registered' | 'project' | 'domain' | 'domain id' | 'model'
+  service: string
+  resource: string
+  value: number
+  text: string
+}
+
+/**
+ * One statement, of probes alone: where little is set it reads little, and what follows from it is found here. Joins by resource would cost
+ * a launch more than all its other reads.
+ */
 async function read(tx: Tx, projectId: string, asked: Asked[], userId = ''): Promise<Row[]> {
-  const list = asked.flatMap(({ quota, names }) => names.map((name) => ({ service: quota.service, name, ...quota.resources[name]! })))
-  const names = sql`${list.map(({ name }) => name)}::text[]`
-  const { rows } = await sql<Row>`
-    with asked as (
-      select * from unnest(${list.map(({ service }) => service)}::text[], ${names}, ${list.map(({ limit }) => limit)}::int[],
-        ${list.map(({ unit }) => unit ?? 1)}::int[]) as a(service, resource, fallback, unit)
-    ), registered as (
+  const services = sql`${asked.map(({ quota }) => quota.service)}::text[]`
+  const { rows } = await sql<Fact>`
+    with registered as (
       select distinct on (s.type, r.resource_name) r.id, s.type as service, r.resource_name as resource, r.default_limit
       from identity.registered_limit r join identity.service s on s.id = r.service_id
-      where r.resource_name = any(${names})
+      where s.type = any(${services})
         and (r.region_id is null or r.region_id in (select region_id from identity.endpoint where service_id = s.id))
       order by s.type, r.resource_name, r.region_id nulls last
-    )
-    select service, resource, unit, coalesce(u.used, 0) as used, p.domain_id,
-           coalesce(own.hard_limit, mine.resource_limit, r.default_limit, every.hard_limit, asked.fallback) as hard_limit,
-           case when ${userId} <> '' then theirs.hard_limit end as user_limit,
-           case when m.value = '"strict_two_level"' then coalesce(all_of_it.resource_limit, r.default_limit) end as domain_limit
-    from asked
-    left join registered r using (service, resource)
-    left join (select * from identity.usage where project_id = ${projectId}) u using (service, resource)
-    left join (select * from identity.quota where project_id = nullif(${projectId}, ${everyProject}) and user_id = '') own using (service, resource)
-    left join (select * from identity.quota where project_id = ${everyProject} and user_id = '') every using (service, resource)
-    left join (select * from identity.quota where project_id = ${projectId} and user_id = ${userId}) theirs using (service, resource)
-    left join identity.project p on p.id = ${projectId}
-    left join identity."limit" mine on mine.registered_limit_id = r.id and mine.project_id = ${projectId}
-    left join identity."limit" all_of_it on all_of_it.registered_limit_id = r.id and all_of_it.domain_id = p.domain_id
-    left join wisp.fact m on m.name = 'limit model'
-    order by service, resource`.execute(tx)
-  return rows
+    ), project as (select domain_id from identity.project where id = ${projectId})
+    select 'used' as what, service, resource, used as value, '' as text
+    from identity.usage where project_id = ${projectId} and service = any(${services})
+    union all select case when user_id <> '' then 'user' else 'own' end, service, resource, hard_limit, ''
+    from identity.quota where project_id = nullif(${projectId}, ${everyProject}) and service = any(${services}) and user_id in ('', ${userId})
+    union all select 'every', service, resource, hard_limit, ''
+    from identity.quota where project_id = ${everyProject} and service = any(${services}) and user_id = ''
+    union all select 'registered', service, resource, default_limit, '' from registered
+    union all select case when l.project_id is null then 'domain' else 'project' end, r.service, r.resource, l.resource_limit, ''
+    from registered r join identity."limit" l on l.registered_limit_id = r.id
+    where l.project_id = ${projectId} or l.domain_id = (select domain_id from project)
+    union all select 'domain id', '', '', 0, domain_id from project where domain_id is not null
+    union all select 'model', '', '', 0, value #>> '{}' from wisp.fact where name = 'limit model'`.execute(tx)
+  const key = (what: Fact['what'], service = '', resource = '') => `${what} ${service} ${resource}`
+  const facts = new Map(rows.map((fact) => [key(fact.what, fact.service, fact.resource), fact]))
+  const twoLevels = facts.get(key('model'))?.text === 'strict_two_level'
+  const domain_id = facts.get(key('domain id'))?.text ?? null
+  return asked.flatMap(({ quota: { service, resources }, names }) =>
+    [...names].sort().map((resource): Row => {
+      const { limit, unit = 1 } = resources[resource]!
+      const of = (what: Fact['what']) => facts.get(key(what, service, resource))?.value
+      return {
+        service,
+        resource,
+        unit,
+        used: of('used') ?? 0,
+        hard_limit: of('own') ?? of('project') ?? of('registered') ?? of('every') ?? limit,
+        user_limit: of('user') ?? null,
+        domain_id,
+        domain_limit: twoLevels ? (of('domain') ?? of('registered') ?? null) : null,
+      }
+    }),
+  )
 }
 
 const beyond = ({ service, resource, unit }: Row, used: number, limit: number): Over[] =>
