@@ -18,6 +18,8 @@ import { controllerSocket } from '../../src/start/files.ts'
 import { startSimulatedHosts } from '../scale/simulated-hosts.ts'
 
 const run = promisify(execFile)
+/** Milliseconds after which an answer is late, and the test that wanted it fails. */
+const bound = 60_000
 const main = path.join(import.meta.dirname, '../../src/main.ts')
 
 export interface Answer {
@@ -43,12 +45,21 @@ export interface Cloud {
   images: [string, string]
   network: { id: string; name: string }
   ask(method: string, route: string, options?: AskOptions): Promise<Answer>
+  /** Bytes that the controller's JavaScript keeps, after it has cleaned up. */
+  heap(): Promise<number>
   /** A token scoped to the login's project. */
   token(login: Login): Promise<string>
   stop(): Promise<void>
 }
 
-export async function startCloud({ hosts = 2 } = {}): Promise<Cloud> {
+export interface CloudOptions {
+  /** Simulated ones; 2 by default. */
+  hosts?: number
+  /** So that `heap` can look into the controller. */
+  inspect?: boolean
+}
+
+export async function startCloud({ hosts = 2, inspect = false }: CloudOptions = {}): Promise<Cloud> {
   const home = fs.mkdtempSync(path.join(os.tmpdir(), 'wisp-conformance-'))
   const { db, url: databaseUrl, drop } = await testDatabase()
   const port = await freePort()
@@ -80,7 +91,7 @@ export async function startCloud({ hosts = 2 } = {}): Promise<Cloud> {
     const { admin, demo } = await bootstrap(db, config)
     if (!demo) throw new Error('the bootstrap made no demo project')
     const images: [string, string] = [await makeImage(db, config, 'tiny'), await makeImage(db, config, 'tiny-alt')]
-    controller = startController({ ...process.env, ...env }, log)
+    controller = startController({ ...process.env, ...env }, log, inspect)
     await answering(url, controller, log)
     simulated = await startSimulatedHosts({ controller: `unix:${controllerSocket(home)}`, db, count: hosts })
     const network = await makeNetwork(url, await tokenOf(url, admin))
@@ -93,6 +104,7 @@ export async function startCloud({ hosts = 2 } = {}): Promise<Cloud> {
       images,
       network,
       ask: (method, route, options) => ask(url, method, route, options),
+      heap: () => heapOf(log),
       token: (login) => tokenOf(url, login),
       stop,
     }
@@ -102,12 +114,41 @@ export async function startCloud({ hosts = 2 } = {}): Promise<Cloud> {
   }
 }
 
-function startController(env: NodeJS.ProcessEnv, log: string): ChildProcess {
+function startController(env: NodeJS.ProcessEnv, log: string, inspect: boolean): ChildProcess {
   const file = fs.openSync(log, 'a')
   try {
-    return spawn(process.execPath, [main, 'controller'], { env, stdio: ['ignore', file, file] })
+    const options = inspect ? ['--inspect=127.0.0.1:0'] : []
+    return spawn(process.execPath, [...options, main, 'controller'], { env, stdio: ['ignore', file, file] })
   } finally {
     fs.closeSync(file)
+  }
+}
+
+/** By the inspector, whose address Node says where it logs. */
+async function heapOf(log: string): Promise<number> {
+  const address = /Debugger listening on (ws:\S+)/.exec(fs.readFileSync(log, 'utf8'))?.[1]
+  if (!address) throw new Error('The controller was started without the inspector')
+  const socket = new WebSocket(address)
+  await new Promise<void>((opened, failed) => {
+    socket.onopen = () => opened()
+    socket.onerror = () => failed(new Error(`The inspector at ${address} does not answer`))
+  })
+  let id = 0
+  const ask = (method: string) =>
+    new Promise<Record<string, number>>((answered) => {
+      const mine = ++id
+      socket.addEventListener('message', ({ data }) => {
+        const said = JSON.parse(String(data)) as { id?: number; result: Record<string, number> }
+        if (said.id === mine) answered(said.result)
+      })
+      socket.send(JSON.stringify({ id: mine, method }))
+    })
+  try {
+    await ask('HeapProfiler.collectGarbage')
+    const { usedSize = 0, backingStorageSize = 0 } = await ask('Runtime.getHeapUsage')
+    return usedSize + backingStorageSize
+  } finally {
+    socket.close()
   }
 }
 
@@ -176,6 +217,7 @@ async function ask(url: string, method: string, route: string, { token, body, he
       ...headers,
     },
     ...(body !== undefined && { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+    signal: AbortSignal.timeout(bound),
   })
   const text = await answer.text()
   const json = answer.headers.get('content-type')?.includes('json') && text !== ''
