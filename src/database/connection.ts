@@ -29,6 +29,8 @@ export interface Last {
   answered?(rows: unknown[]): void
   /** What to say instead of PostgreSQL's error. */
   failed?(error: unknown): unknown
+  /** Called if the transaction comes to nothing after all. */
+  undone?(): void
 }
 
 /** A Kysely is made of these; one whose executor is given needs none of them. */
@@ -161,11 +163,13 @@ export async function transactionOn<T>(
     executor: read.getExecutor().withConnectionProvider({ provideConnection: (consumer) => consumer(one) }),
   })
   let broken = false
+  let lasts: Last[] = []
   try {
     const result = await work(tx)
     // Committing a transaction in which a statement failed is quietly a rollback: someone swallowed an error.
     if (failure !== undefined) throw new Error('A statement of the transaction had failed, and its error was swallowed', { cause: failure })
-    const ending = last().map((each) => ({ ...each, ...ready(each.query()) }))
+    lasts = last()
+    const ending = lasts.map((each) => ({ ...each, ...ready(each.query()) }))
     if (state === 'open' || ending.length > 0) {
       const answers = ending.map(async ({ sql, parameters, answered, failed }) => {
         const answer = await ask(sql, parameters).catch((error: unknown) => {
@@ -177,6 +181,7 @@ export async function transactionOn<T>(
     }
     return result
   } catch (error) {
+    for (const { undone } of lasts) undone?.()
     if (state === 'open')
       await connection.send('rollback', []).catch(() => {
         broken = true

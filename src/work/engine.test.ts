@@ -262,18 +262,52 @@ describe('the engine', () => {
     assert.equal((await deadlocks()) - first, 0)
   })
 
+  it('never works on more than it has slots for, whoever takes the keys', async () => {
+    let most = 0
+    let under = 0
+    start(
+      {
+        a: async () => {
+          most = Math.max(most, ++under)
+          await new Promise((go) => setTimeout(go, 2))
+          under--
+          return null
+        },
+      },
+      db,
+      { slots: 2, poll: 20 },
+    )
+    await Promise.all(
+      Array.from({ length: 60 }, async (_, n) => {
+        await new Promise((go) => setTimeout(go, n * 2))
+        await db.write((tx) => pokeAll(tx, 'a', [`k${n}`, `l${n % 7}`]))
+        await assert.rejects(
+          db.write(async (tx) => {
+            await poke(tx, 'a', `m${n}`)
+            await sql`select 1 / 0`.execute(tx)
+          }),
+        )
+      }),
+    )
+    await settled()
+    assert.equal(most, 2)
+  })
+
   it('stops after the handlers under way, and takes nothing more', async () => {
     let release = () => {}
     const blocked = new Promise<void>((go) => {
       release = go
     })
     const seen: string[] = []
-    const engine = startEngine(db, { a: async (_tx, key) => note(seen, key, blocked) }, log, { slots: 1, poll: 50 })
-    await db.write((tx) => pokeAll(tx, 'a', ['1', '2']))
-    await until(() => seen.length === 1, 'one handler runs')
-    const stopped = engine.stop()
-    release()
-    await stopped
+    const engine = start({ a: async (_tx, key) => note(seen, key, blocked) }, db, { slots: 1, poll: 50 })
+    try {
+      await db.write((tx) => pokeAll(tx, 'a', ['1', '2']))
+      await until(() => seen.length === 1, 'one handler runs')
+    } finally {
+      const stopped = engine.stop()
+      release()
+      await stopped
+    }
     assert.equal(seen.length, 1)
     assert.equal((await due()).length, 1)
   })

@@ -37,9 +37,10 @@ const renewEvery = 1500
 /** An engine of this process, as transactions of its database see it. */
 interface Near {
   kinds: string[]
-  /** A name for one more take, while there is a free slot beside `more` that are spoken for. */
-  owner(more: number): string | null
+  /** A name for one more take, if there is a free slot; that slot is kept until `run` or `giveUp`. */
+  owner(): string | null
   run(due: Taken): void
+  giveUp(owner: string): void
 }
 
 const near = new WeakMap<Database, Near>()
@@ -85,7 +86,7 @@ function writePokes(tx: Tx): Last {
   const owners = new Map<string, Near>()
   const ownerFor = (kind: string, delay: number): string | null => {
     const engine = near.get(databaseOf(tx)!)
-    const owner = delay === 0 && engine?.kinds.includes(kind) ? engine.owner(owners.size) : null
+    const owner = delay === 0 && engine?.kinds.includes(kind) ? engine.owner() : null
     if (owner !== null) owners.set(owner, engine!)
     return owner
   }
@@ -109,14 +110,19 @@ function writePokes(tx: Tx): Last {
       on conflict (kind, key) do update set at = least(work.due.at, excluded.at), tries = work.due.tries + excluded.tries
       returning kind, key, tries, failures, owner, at <= now() as now`.compile(tx)
   }
-  const answered = (rows: unknown[]) => {
-    for (const { now, ...due } of rows as (Taken & { now: boolean })[]) {
-      const engine = owners.get(due.owner)
-      if (engine) afterCommit(tx, () => engine.run(due))
-      else if (now) hintDue(tx)
-    }
+  const undone = () => {
+    for (const [owner, engine] of owners) engine.giveUp(owner)
   }
-  return { query, answered }
+  const answered = (rows: unknown[]) => {
+    const all = rows as (Taken & { now: boolean })[]
+    for (const [owner, engine] of owners) {
+      const due = all.find((row) => row.owner === owner)
+      if (due) afterCommit(tx, () => engine.run(due))
+      else engine.giveUp(owner)
+    }
+    if (all.some(({ now, owner }) => now && !owners.has(owner))) hintDue(tx)
+  }
+  return { query, answered, undone }
 }
 
 /** Runs `handlers` (by kind), at most `slots` at a time, until stopped. Without hints it looks every `poll` ms. */
@@ -124,6 +130,10 @@ export function startEngine(db: Database, handlers: Record<string, Handler>, log
   const me = `${process.pid}-${crypto.randomUUID().slice(0, 8)}`
   const kinds = Object.keys(handlers)
   const running = new Map<Promise<void>, Taken>()
+  /** Slots that are kept: for takes on their way, and for those that transactions make themselves (by owner). */
+  let asking = 0
+  const promised = new Set<string>()
+  const free = () => slots - running.size - asking - promised.size
   let takes = 0
   let stopped = false
   /** Something may be due that no take has seen. */
@@ -223,14 +233,16 @@ export function startEngine(db: Database, handlers: Record<string, Handler>, log
 
   const dispatch = async () => {
     while (!stopped) {
-      const free = slots - running.size
-      if (news && free > 0) {
+      const count = free()
+      if (news && count > 0) {
         news = false
-        const taken = await take(free).catch((error): Taken[] => {
+        asking = count
+        const taken = await take(count).catch((error): Taken[] => {
           log.warn({ err: error }, 'engine: the queue cannot be read; trying again')
           return []
         })
-        if (taken.length === free) news = true // there may be more
+        asking = 0
+        if (taken.length === count) news = true // there may be more
         for (const due of taken) run(due)
         continue
       }
@@ -260,12 +272,21 @@ export function startEngine(db: Database, handlers: Record<string, Handler>, log
     renew().catch((error) => log.warn({ err: error }, 'engine: leases cannot be renewed; trying again'))
   }, renewEvery)
 
-  // Its transaction has a connection of its own, so no more of them than there are connections can find the same slot free.
   const mine: Near = {
     kinds,
-    owner: (more) => (running.size + more < slots ? nextOwner() : null),
+    owner() {
+      if (free() <= 0) return null
+      const owner = nextOwner()
+      promised.add(owner)
+      return owner
+    },
     run(due) {
+      promised.delete(due.owner)
       if (!stopped) run(due) // else its lease runs out
+    },
+    giveUp(owner) {
+      promised.delete(owner)
+      if (news) rouse?.()
     },
   }
   near.set(db, mine)
