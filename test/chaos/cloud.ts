@@ -146,7 +146,7 @@ export function crashPoints(files: string[]): string[] {
   })
 }
 
-/** What is there of a cloud in which every server was deleted: all zeros. */
+/** What is there of a cloud in which every server was deleted: all zeros. Images stay in the caches of hosts, which say so. */
 export async function leftovers(db: Database): Promise<Record<string, number>> {
   const { rows } = await sql<Record<string, number>>`
     select (select count(*)::int from compute.server) servers,
@@ -155,7 +155,7 @@ export async function leftovers(db: Database): Promise<Record<string, number>> {
       (select count(*)::int from placement.consumer) consumers,
       (select coalesce(sum(used), 0)::int from placement.inventory) used,
       (select count(*)::int from wire.document) documents,
-      (select count(*)::int from wire.observed) observed,
+      (select count(*)::int from wire.observed where kind <> 'image') observed,
       (select count(*)::int from work.due where kind not in ('identity', 'image-data')) due`.execute(db.read)
   return { ...rows[0]!, miscounted: (await miscounted(db.read)).length }
 }
