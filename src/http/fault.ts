@@ -51,7 +51,7 @@ export const overQuota = (message: string, status: 403 | 409 | 413 = 403, option
   new Fault(status, message, { type: 'OverQuota', ...options })
 
 /** 501 for what OpenStack has and Wisp does not have yet; `what` names it as a user would, for example 'Floating IPs'. */
-export const notBuilt = (what: string) => new Fault(501, `${what} is not available in this version of Wisp.`, { title: 'Not Implemented' })
+export const notBuilt = (what: string) => new Fault(501, `${what}: not available in this version of Wisp.`, { title: 'Not Implemented' })
 
 /** 503 for what will be well again by itself; `seconds` tells clients when to come back. */
 export const unavailable = (message: string, seconds = 2, cause?: unknown) =>

@@ -297,7 +297,7 @@ test('what is unforeseen tells nothing but the request id; the database has its 
   assert.deepEqual([lost.status, lost.headers['retry-after']], [503, '2'])
   assert.equal((await ask('GET', '/compute/v2.1/uuid/abc')).status, 404)
   assert.deepEqual((await ask('GET', '/compute/v2.1/unbuilt')).body, {
-    notImplemented: { code: 501, message: 'Floating IPs is not available in this version of Wisp.' },
+    notImplemented: { code: 501, message: 'Floating IPs: not available in this version of Wisp.' },
   })
 })
 

@@ -77,10 +77,21 @@ function readPasswords(home: string): { admin: string; demo: string } {
   return passwords
 }
 
+/** What another log-in may have left in a shell, and the client would mix with ours. */
+const others =
+  'OS_CLOUD OS_AUTH_TYPE OS_TOKEN OS_USER_ID OS_USER_DOMAIN_ID OS_PROJECT_ID OS_PROJECT_DOMAIN_ID OS_TENANT_ID OS_TENANT_NAME OS_DOMAIN_ID ' +
+  'OS_DOMAIN_NAME OS_SYSTEM_SCOPE OS_TRUST_ID OS_APPLICATION_CREDENTIAL_ID OS_APPLICATION_CREDENTIAL_SECRET OS_ENDPOINT OS_CACERT'
+
+/** A file for a shell's `.` that sets these variables and unsets what another log-in may have left. */
+export function openrcText(variables: Record<string, string>): string {
+  const lines = Object.entries(variables).map(([name, value]) => `export ${name}='${value.replaceAll("'", "'\\''")}'`)
+  return [`unset ${others}`, ...lines, ''].join('\n')
+}
+
 function writeLogins(config: Config, url: string, logins: Login[]): void {
   const authority = url.startsWith('https:') && config.controllerCa && path.resolve(config.controllerCa)
   for (const login of logins) {
-    const lines = Object.entries({
+    const text = openrcText({
       OS_AUTH_URL: `${url}/identity/v3`,
       OS_USERNAME: login.user,
       OS_PASSWORD: login.password,
@@ -91,10 +102,8 @@ function writeLogins(config: Config, url: string, logins: Login[]): void {
       OS_IDENTITY_API_VERSION: '3',
       OS_INTERFACE: 'public',
       ...(authority && { OS_CACERT: authority }),
-    }).map(([name, value]) => `export ${name}='${value.replaceAll("'", "'\\''")}'`)
-    writeLogin(path.join(config.home, login.user === 'admin' ? 'openrc' : `${login.user}-openrc`), `${lines.join('\n')}\n`, [
-      login.password,
-    ])
+    })
+    writeLogin(path.join(config.home, login.user === 'admin' ? 'openrc' : `${login.user}-openrc`), text, [login.password])
   }
   const clouds = Object.fromEntries(
     logins.map(({ user, password, project }) => [

@@ -1,5 +1,5 @@
 // `wisp doctor`: what this machine can do, what is configured, what runs, what is wrong and how to mend it. It tries things instead of
-// believing version numbers, each in a network namespace of its own that is gone afterwards.
+// believing version numbers.
 import { spawnSync } from 'node:child_process'
 import fs from 'node:fs'
 import path from 'node:path'
@@ -9,42 +9,32 @@ import { listens } from '../agent/libvirtd.ts'
 import { type Config, effective } from '../config.ts'
 import { embeddedPid } from '../database/embedded.ts'
 import { readPair, troubleOf } from '../http/tls.ts'
-import { isOnlyHost, localUrl } from './cloud.ts'
-import { programPids } from './supervisor.ts'
-
-export interface Finding {
-  /** `bad` = Wisp will not work; `poor` = it will, without something. */
-  level: 'good' | 'poor' | 'bad'
-  what: string
-  /** What to do about it. */
-  remedy?: string
-}
-
-const good = (what: string): Finding => ({ level: 'good', what })
-const poor = (what: string, remedy: string): Finding => ({ level: 'poor', what, remedy })
-const bad = (what: string, remedy: string): Finding => ({ level: 'bad', what, remedy })
+import { answers, isOnlyHost, localUrl } from './cloud.ts'
+import { bad, type Finding, good, poor } from './finding.ts'
+import { kernel } from './kernel.ts'
+import { portTrouble } from './port.ts'
+import { lastLines } from './rotate.ts'
+import { logFolder, programPids, supervisorPid } from './supervisor.ts'
 
 /** Exit status 0 when nothing is bad, 1 otherwise. */
 export async function doctor(config: Config): Promise<number> {
   const chapters: [string, Finding[]][] = [
     ['This machine', [distribution(), ...(await accelerators(config)), await disk(config), memory()]],
-    ['Its kernel and tools', kernel()],
+    ['Its kernel and tools', await kernel()],
     ['libvirt', await libvirt(config)],
     ['Database', await database(config)],
-    ...(config.tlsCertificate && !isOnlyHost(config) ? ([['Certificate', certificate(config)]] as [string, Finding[]][]) : []),
-    ['Ports', port(config)],
+    ['Certificate', certificate(config)],
+    ['Port', await port(config)],
     ['Settings', configured()],
+    ['What runs', await running(config)],
   ]
-  for (const [title, findings] of chapters) {
+  for (const [title, findings] of chapters.filter(([, { length }]) => length > 0)) {
     console.log(`\n${title}`)
     for (const { level, what, remedy } of findings) {
       console.log(`  ${{ good: 'ok  ', poor: 'poor', bad: 'BAD ' }[level]}  ${what}`)
       if (remedy) console.log(`        → ${remedy}`)
     }
   }
-  console.log('\nWhat runs')
-  const { status } = await import('./status.ts')
-  await status(config)
   const wrong = chapters.flatMap(([, findings]) => findings).filter(({ level }) => level === 'bad').length
   console.log(
     wrong === 0
@@ -97,84 +87,6 @@ function memory(): Finding {
   return kilobytes < 512 * 1024 ? poor(text, 'Wisp itself takes about 300 MB; the rest is for servers') : good(text)
 }
 
-interface Trial {
-  what: string
-  argv: string[]
-  input?: string
-  remedy: string
-  needed: boolean
-}
-
-const link = (what: string, lines: string, module: string, needed: boolean): Trial => ({
-  what,
-  argv: ['ip', '-batch', '-'],
-  input: lines,
-  remedy: `modprobe ${module} (package linux-image-amd64 or linux-modules-extra has it)`,
-  needed,
-})
-
-const TRIALS: Trial[] = [
-  {
-    what: 'network namespaces',
-    argv: ['true'],
-    remedy: 'a kernel with CONFIG_NET_NS, and root without restrictions (not an unprivileged container)',
-    needed: true,
-  },
-  link('bridges', 'link add name wisp0 type bridge\n', 'bridge', true),
-  link('taps', 'tuntap add name wisp0 mode tap\n', 'tun', true),
-  link('veth pairs', 'link add name wisp0 type veth peer name wisp1\n', 'veth', true),
-  link('vxlan tunnels', 'link add name wisp0 type vxlan id 1 dstport 4789\n', 'vxlan', false),
-  link('VLAN sub-interfaces (8021q)', 'link add name wisp0 type dummy\nlink add link wisp0 name wisp0.5 type vlan id 5\n', '8021q', false),
-  {
-    what: 'filtering on bridges (br_netfilter, physdev)',
-    argv: ['iptables', '-w', '-A', 'FORWARD', '-m', 'physdev', '--physdev-is-bridged', '-j', 'ACCEPT'],
-    remedy: 'modprobe br_netfilter; apt-get install iptables',
-    needed: true,
-  },
-  {
-    what: 'connection tracking with zones',
-    argv: ['iptables', '-w', '-t', 'raw', '-A', 'PREROUTING', '-j', 'CT', '--zone', '7'],
-    remedy: 'modprobe nf_conntrack; modprobe xt_CT',
-    needed: true,
-  },
-  {
-    what: 'IP sets',
-    argv: ['ipset', 'create', 'wisp-trial', 'hash:net'],
-    remedy: 'apt-get install ipset; modprobe ip_set_hash_net',
-    needed: true,
-  },
-  {
-    what: 'nftables on bridges',
-    argv: ['nft', 'add table bridge wisp'],
-    remedy: 'apt-get install nftables; modprobe nf_tables',
-    needed: true,
-  },
-]
-
-function kernel(): Finding[] {
-  const findings = TRIALS.map(({ what, argv, input, remedy, needed }) => {
-    const { status, stderr, error } = spawnSync('unshare', ['--net', ...argv], { input: input ?? '', encoding: 'utf8', timeout: 10_000 })
-    if (status === 0) return good(what)
-    const text = `${what}: ${error?.message ?? (stderr.trim().split('\n')[0] || `status ${status}`)}`
-    return needed ? bad(text, remedy) : poor(text, remedy)
-  })
-  for (const [program, name] of Object.entries({
-    dnsmasq: 'dnsmasq-base',
-    haproxy: 'haproxy',
-    conntrack: 'conntrack',
-    'qemu-img': 'qemu-utils',
-  })) {
-    const found = (process.env.PATH ?? '')
-      .split(':')
-      .concat('/usr/sbin', '/sbin')
-      .some((folder) => fs.existsSync(path.join(folder, program)))
-    if (!found) findings.push(bad(`${program} is missing`, `apt-get install ${name}`))
-  }
-  if (!fs.existsSync('/proc/sys/net/bridge/bridge-nf-call-iptables'))
-    findings.push(bad('bridges do not pass packets to iptables', 'modprobe br_netfilter'))
-  return findings
-}
-
 async function libvirt({ libvirtSocket }: Config): Promise<Finding[]> {
   const { status, stdout } = spawnSync('libvirtd', ['--version'], { encoding: 'utf8' })
   if (status !== 0) return [bad('libvirtd is not installed', 'apt-get install libvirt-daemon-system')]
@@ -183,8 +95,10 @@ async function libvirt({ libvirtSocket }: Config): Promise<Finding[]> {
   return [poor(`libvirtd ${version} does not answer on ${libvirtSocket}`, '"wisp up" starts it')]
 }
 
-async function database({ databaseUrl, home }: Config): Promise<Finding[]> {
-  if (!databaseUrl) return [good(`the embedded PostgreSQL ${embeddedPid(home) ? 'runs' : 'does not run now; "wisp up" starts it'}`)]
+async function database(config: Config): Promise<Finding[]> {
+  if (isOnlyHost(config)) return []
+  const { databaseUrl } = config
+  if (!databaseUrl) return [good('the embedded PostgreSQL')]
   const { open, mustFit } = await import('../database/external.ts')
   try {
     const client = await open(databaseUrl, 'wisp doctor')
@@ -201,7 +115,8 @@ async function database({ databaseUrl, home }: Config): Promise<Finding[]> {
 }
 
 function certificate(config: Config): Finding[] {
-  const { tlsCertificate = '', tlsKey = '' } = config
+  const { tlsCertificate, tlsKey = '' } = config
+  if (!tlsCertificate || isOnlyHost(config)) return []
   const host = new URL(localUrl(config)).hostname.replace(/^\[|\]$/g, '')
   try {
     const trouble = troubleOf(readPair({ certificate: tlsCertificate, key: tlsKey }), host)
@@ -212,16 +127,36 @@ function certificate(config: Config): Finding[] {
   }
 }
 
-// ss names the program that has the port; ours is no reason to complain.
-function port(config: Config): Finding[] {
+async function port(config: Config): Promise<Finding[]> {
   if (isOnlyHost(config)) return []
-  const { stdout } = spawnSync('ss', ['-Hltnp', `sport = :${config.port}`], { encoding: 'utf8' })
-  const owners = [...(stdout ?? '').matchAll(/\("([^"]+)",pid=(\d+)/g)].map(([, name, pid]) => ({ name, pid: Number(pid) }))
-  const ours = programPids(config.home, 'controller')
-  const other = owners.find(({ pid }) => !ours.includes(pid))
-  if (other)
-    return [bad(`port ${config.port} is taken by ${other.name} (pid ${other.pid})`, 'set WISP_PORT to a free one, or stop that program')]
-  return [good(`port ${config.port} is ${owners.length > 0 ? 'ours' : 'free'}`)]
+  const trouble = await portTrouble(config)
+  if (trouble) return [bad(trouble.what, trouble.remedy)]
+  return [good(`port ${config.port} is ${programPids(config.home, 'controller').length > 0 ? 'ours' : 'free'}`)]
+}
+
+/** What runs, and what should but does not: a stopped Wisp is nothing to complain of, half a Wisp is. */
+async function running(config: Config): Promise<Finding[]> {
+  const { home } = config
+  const onlyHost = isOnlyHost(config)
+  const programs: [string, boolean][] = [
+    ...(onlyHost || config.databaseUrl ? [] : [['postgres', embeddedPid(home) !== undefined] as [string, boolean]]),
+    ...(onlyHost ? ['host'] : ['controller', 'host']).map((name): [string, boolean] => [name, programPids(home, name).length > 0]),
+  ]
+  const supervisor = supervisorPid(home)
+  if (supervisor === undefined) {
+    const left = programs.filter(([, runs]) => runs).map(([name]) => name)
+    if (left.length === 0) return [good('Wisp is stopped; "wisp up" starts it')]
+    return [bad(`the supervisor does not run (${left.join(', ')} does): what dies stays dead`, '"wisp up" starts it')]
+  }
+  const findings = programs.map(([name, runs]) => {
+    if (runs) return good(`${name} runs`)
+    const log = path.join(logFolder(home), `${name}.log`)
+    return bad(`${name} does not run, though supervisor ${supervisor} tries to start it`, `the end of ${log}: ${lastLines(log, 1)}`)
+  })
+  if (onlyHost) return findings
+  const url = localUrl(config)
+  if (await answers(config)) return [...findings, good(`the API answers at ${url}`)]
+  return [...findings, bad(`the API does not answer at ${url}`, `${path.join(logFolder(home), 'controller.log')} says why`)]
 }
 
 function configured(): Finding[] {

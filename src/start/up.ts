@@ -13,6 +13,8 @@ import { lock } from '../lock.ts'
 import { answers, databaseOf, isOnlyHost, localUrl, MAIN, supervised } from './cloud.ts'
 import { buildDashboard } from './dashboard.ts'
 import { hasUnit, startUnit } from './install.ts'
+import { mustHaveKernel } from './kernel.ts'
+import { portTrouble } from './port.ts'
 import { type Progress, progress } from './progress.ts'
 import { lastLines } from './rotate.ts'
 import { logFolder, programPids, supervise, supervisorPid } from './supervisor.ts'
@@ -27,11 +29,15 @@ export async function up(config: Config, words: string[]): Promise<void> {
   const say = progress()
   const lone = await onlyUp(config, say)
   const stop = new AbortController()
+  let inBackground = supervisorPid(config.home) !== undefined
   const stopped = new Promise<never>((_, reject) => {
     for (const signal of ['SIGINT', 'SIGTERM'] as const) {
       process.once(signal, () => {
         stop.abort()
-        reject(new Error(`${signal === 'SIGINT' ? 'Ctrl-C' : signal}: stopped. Nothing is half done; "wisp up" goes on from here`))
+        const rest = inBackground
+          ? 'the cloud goes on in the background. "wisp down" stops it'
+          : 'stopped. Nothing is half done; "wisp up" goes on from here'
+        reject(new Error(`${signal === 'SIGINT' ? 'Ctrl-C' : signal}: ${rest}`))
       })
     }
   })
@@ -39,12 +45,17 @@ export async function up(config: Config, words: string[]): Promise<void> {
 
   if (supervisorPid(config.home) && values.foreground)
     throw new Error(`This cloud is up already (supervisor pid ${supervisorPid(config.home)}). "wisp down" first`)
-  const adopted = supervisorPid(config.home) !== undefined
+  const adopted = inBackground
+  const prepared = adopted ? undefined : prepare(config, say, stop.signal)
   try {
-    if (!adopted) await Promise.race([prepare(config, say), stopped])
+    await Promise.race([prepared, stopped])
   } catch (error) {
     say.done()
-    if (stop.signal.aborted && !config.databaseUrl) await stopEmbedded(config.home)
+    if (stop.signal.aborted) {
+      // The step that has begun comes to its end, or Ctrl-C ends the program that it waits for: nothing goes on behind our back.
+      await prepared?.catch(() => undefined)
+      if (!config.databaseUrl && !adopted) await stopEmbedded(config.home)
+    }
     throw error
   }
   let supervision: Promise<boolean> | undefined
@@ -54,7 +65,11 @@ export async function up(config: Config, words: string[]): Promise<void> {
     await stopEmbedded(config.home)
     await lone.release()
     startUnit(config.home)
-  } else if (!adopted) startSupervisor(config)
+    inBackground = true
+  } else if (!adopted) {
+    startSupervisor(config)
+    inBackground = true
+  }
 
   await Promise.race([ready(config, say), stopped]).catch((error) => {
     if (!supervision) throw error
@@ -76,25 +91,32 @@ async function onlyUp(config: Config, say: Progress) {
   return mine
 }
 
-async function prepare(config: Config, say: Progress): Promise<void> {
+/** Everything before the supervisor, step by step; `stop` ends it before the next one. */
+async function prepare(config: Config, progress: Progress, stop: AbortSignal): Promise<void> {
+  const step = (what: string) => {
+    stop.throwIfAborted()
+    progress.step(what)
+  }
   mustBeReachable(config.home)
-  say.step('libvirt')
-  await ensureLibvirtd(config.libvirtSocket)
+  step('libvirt and the kernel')
+  await Promise.all([ensureLibvirtd(config.libvirtSocket), mustHaveKernel()])
   if (isOnlyHost(config)) return
+  const trouble = await portTrouble(config)
+  if (trouble) throw new Error(`The API cannot be served: ${trouble.what}. Remedy: ${trouble.remedy}`)
   if (config.tlsCertificate && config.tlsKey) readPair({ certificate: config.tlsCertificate, key: config.tlsKey }) // throws what is wrong
-  if (config.dashboard) await buildDashboard((step) => say.step(step))
-  if (!config.databaseUrl) await startEmbedded(config.home, { progress: (step) => say.step(step) })
-  say.step('the database schema')
+  if (config.dashboard) await buildDashboard(step)
+  if (!config.databaseUrl) await startEmbedded(config.home, { progress: step })
+  step('the database schema')
   const [{ migrate }, { connect }, { bootstrap }] = await Promise.all([
     import('../database/migrate.ts'),
     import('../database/connect.ts'),
     import('./bootstrap.ts'),
   ])
-  await migrate(databaseOf(config), { progress: (name) => say.step(`migrating the database: ${name}`) })
-  say.step('what every cloud begins with')
+  await migrate(databaseOf(config), { progress: (name) => step(`migrating the database: ${name}`) })
+  step('what every cloud begins with')
   const db = connect(databaseOf(config), { name: 'wisp up', connections: 2 })
   try {
-    await bootstrap(db, config, (step) => say.step(step))
+    await bootstrap(db, config, step)
   } finally {
     await db.close()
   }
