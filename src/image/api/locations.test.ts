@@ -67,8 +67,16 @@ describe('locations by PATCH', () => {
     assert.equal((await remove('1')).status, 200)
     assert.equal((await remove('0')).status, 403, 'the last one')
     assert.equal((await change(id, [{ op: 'replace', path: '/locations', value: [] }])).status, 403)
-    const third = await change(id, [{ op: 'replace', path: '/locations', value: [{ url: `${base}/a`, metadata: {} }] }])
-    assert.deepEqual(third.body.locations, [{ url: `${base}/a`, metadata: { store: 'web' } }])
+    const replace = (...urls: string[]) =>
+      change(id, [{ op: 'replace', path: '/locations', value: urls.map((url) => ({ url, metadata: { place: 'there' } })) }])
+    const third = await replace(`${base}/b`)
+    assert.deepEqual(third.body.locations, [{ url: `${base}/b`, metadata: { place: 'there', store: 'web' } }])
+    assert.equal((await replace(`${base}/a`)).status, 400, 'another URL')
+    assert.equal((await add(id, `${base}/a`)).status, 200)
+    assert.equal((await replace(`${base}/b`)).status, 400, 'one of them would be gone')
+    assert.equal((await replace(`${base}/a`, `${base}/b`)).status, 200, 'in another order')
+    const urls = ((await api('GET', `/images/${id}`)).body.locations as { url: string }[]).map(({ url }) => url)
+    assert.deepEqual(urls, [`${base}/a`, `${base}/b`])
   })
 
   it('are only URLs that the HTTP store may read', async (context) => {

@@ -1,5 +1,6 @@
 // How the locations of an image are changed by PATCH, as Glance's API v2.1 does: where the operator shows locations at all. Clients may only
 // add what lies at a URL of the read-only HTTP store; bits in a store of ours come by upload and import.
+import { isDeepStrictEqual } from 'node:util'
 import { sql } from 'kysely'
 import { json, type Tx } from '../../database/connect.ts'
 import { badRequest, conflict, forbidden } from '../../http/fault.ts'
@@ -75,8 +76,14 @@ export async function changeLocations(tx: Tx, stores: Stores, image: Located, ch
     const given = [change.value].flat()
     if (given.length === 0) throw forbidden('Cannot set locations to empty list.')
     Object.assign(set, validated(stores, image, given))
-    if (change.op === 'replace') after = given.map(made)
-    else {
+    if (change.op === 'replace') {
+      // What is there is not replaced by this: whoever may set locations need not be one who may delete them.
+      if (after.length > 0 && !sameUrls(stores, after, given))
+        throw badRequest(
+          'Original locations is not empty: what is replaced has to have the same URLs. Add and remove single locations instead.',
+        )
+      after = given.map(made)
+    } else {
       const at = placeOf(change.position, after.length)
       if (at === undefined) throw badRequest('Invalid position for adding a location.')
       after = after.toSpliced(at, 0, made(change.value))
@@ -100,6 +107,9 @@ export async function changeLocations(tx: Tx, stores: Stores, image: Located, ch
     .execute()
   await release(tx, gone)
 }
+
+const sameUrls = (stores: Stores, now: Location[], given: GivenLocation[]): boolean =>
+  isDeepStrictEqual(now.map((location) => shownLocation(stores, location).url).sort(), given.map(({ url }) => url).sort())
 
 const placeOf = (position: string, last: number): number | undefined => {
   const at = position === '-' ? last : /^\d{1,9}$/.test(position) ? Number(position) : last + 1
