@@ -32,11 +32,11 @@ export async function freePort(): Promise<number> {
   return port
 }
 
-/** `log` is a file, to which it appends. */
-export function spawnController(env: NodeJS.ProcessEnv, log: string): ChildProcess {
+/** `log` is a file, to which it appends; `options` are Node's. */
+export function spawnController(env: NodeJS.ProcessEnv, log: string, options: string[] = []): ChildProcess {
   const file = fs.openSync(log, 'a')
   try {
-    return spawn(process.execPath, [main, 'controller'], { env: { ...process.env, ...env }, stdio: ['ignore', file, file] })
+    return spawn(process.execPath, [...options, main, 'controller'], { env: { ...process.env, ...env }, stdio: ['ignore', file, file] })
   } finally {
     fs.closeSync(file)
   }

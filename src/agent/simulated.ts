@@ -1,4 +1,5 @@
 // A simulated host for tests of scale and speed: it keeps the same contract as the real one, in memory. A thousand fit in one process.
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { DocumentOf, Hello, ImageObservation, Kind } from '../wire/documents.ts'
 import { kinds } from '../wire/documents.ts'
 import type { Outcome, Realiser } from './realise.ts'
@@ -20,8 +21,11 @@ interface SimulatedServer {
   started_at: string
 }
 
-/** `bootMs` is how long a server takes to start. */
-export function simulatedMachine(name: string, { bootMs = 0, vcpus = 64, memoryMb = 262_144, diskGb = 4096 } = {}): SimulatedMachine {
+/** `bootMs` is how long a server takes to start, `fetchMs` how long an image takes to come. */
+export function simulatedMachine(
+  name: string,
+  { bootMs = 0, fetchMs = 0, vcpus = 64, memoryMb = 262_144, diskGb = 4096 } = {},
+): SimulatedMachine {
   const real = new Map<Kind, Map<string, unknown>>(kinds.map((kind) => [kind, new Map()]))
   let changed: (id: string) => void = () => undefined
 
@@ -62,6 +66,7 @@ export function simulatedMachine(name: string, { bootMs = 0, vcpus = 64, memoryM
       image: {
         ...plain('image'),
         async ensure({ id, size }) {
+          if (!images.has(id) && fetchMs > 0) await sleep(fetchMs)
           images.set(id, images.get(id) ?? { size, hits: 0, cached_at: new Date().toISOString(), used_at: null })
           return { state: 'ready', image: images.get(id)! }
         },
@@ -109,7 +114,7 @@ async function realiseServer(document: DocumentOf['server'], now: SimulatedServe
   const wanted = ({ active: 'running', paused: 'paused', stopped: 'stopped', suspended: 'suspended' } as const)[document.power]
   if (now?.reason === 'guest' && wanted === 'running' && now.starts >= document.starts) return now
   const boots = wanted === 'running' && (now?.power !== 'running' || now.reboots < document.reboots)
-  if (boots && bootMs > 0) await new Promise((go) => setTimeout(go, bootMs))
+  if (boots && bootMs > 0) await sleep(bootMs)
   return {
     power: wanted,
     reason: wanted === 'stopped' ? 'ordered' : undefined,

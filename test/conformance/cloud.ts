@@ -1,26 +1,20 @@
 // The cloud that conformance is tested on: a real controller and a real database, but simulated hosts, so that a server starts at once and
 // nothing of the machine is touched. Made as `wisp up` makes one, with a second image and a shared network that all tests' projects use.
-import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import fs from 'node:fs'
-import net from 'node:net'
 import os from 'node:os'
 import path from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
-import { promisify } from 'node:util'
-import { type Config, loadConfig } from '../../src/config.ts'
-import type { Database } from '../../src/database/connect.ts'
+import { loadConfig } from '../../src/config.ts'
 import { testDatabase } from '../../src/database/testing.ts'
-import { openStores } from '../../src/image/control/stores.ts'
-import { storeImage } from '../../src/image/control/upload.ts'
 import { bootstrap, type Login } from '../../src/start/bootstrap.ts'
 import { controllerSocket } from '../../src/start/files.ts'
+import { answering, ended, freePort, makeImage, settingsFor, signIn, spawnController } from '../controller.ts'
 import { startSimulatedHosts } from '../scale/simulated-hosts.ts'
+import { serveImage } from './serve.ts'
 
-const run = promisify(execFile)
 /** Milliseconds after which an answer is late, and the test that wanted it fails. */
 const bound = 60_000
-const main = path.join(import.meta.dirname, '../../src/main.ts')
 
 export interface Answer {
   status: number
@@ -38,6 +32,8 @@ export interface AskOptions {
 
 export interface Cloud {
   url: string
+  /** Of an image on a web server that this cloud may import from. */
+  image: string
   home: string
   log: string
   admin: Login
@@ -55,35 +51,47 @@ export interface Cloud {
 export interface CloudOptions {
   /** Simulated ones; 2 by default. */
   hosts?: number
+  /** Beside those that all these clouds have. */
+  settings?: Record<string, string>
+  /** What image-stores.json says. */
+  stores?: object
+  /** What policy.yaml says. */
+  policy?: Record<string, string>
+  /** With a second controller, which the catalog has as the service image_remote. */
+  second?: boolean
   /** So that `heap` can look into the controller. */
   inspect?: boolean
 }
 
-export async function startCloud({ hosts = 2, inspect = false }: CloudOptions = {}): Promise<Cloud> {
+export async function startCloud(options: CloudOptions = {}): Promise<Cloud> {
+  const { hosts = 2, settings = {}, stores, policy, second = false, inspect = false } = options
   const home = fs.mkdtempSync(path.join(os.tmpdir(), 'wisp-conformance-'))
   const { db, url: databaseUrl, drop } = await testDatabase()
   const port = await freePort()
+  const web = await serveImage()
   const env = {
-    WISP_HOME: home,
-    WISP_PORT: String(port),
-    WISP_GUEST_IMAGE: 'off',
-    WISP_DASHBOARD: 'off',
+    ...settingsFor(home, port),
     WISP_LOG_LEVEL: 'info',
-    WISP_IMPORT_ALLOW: `public,127.0.0.1:${port}`,
+    WISP_IMPORT_ALLOW: `public,${new URL(web.url).host}`,
     DATABASE_URL: databaseUrl,
+    ...settings,
   }
+  if (stores) fs.writeFileSync(path.join(home, 'image-stores.json'), JSON.stringify(stores), { mode: 0o600 })
+  if (policy) fs.writeFileSync(path.join(home, 'policy.yaml'), JSON.stringify(policy))
   const config = loadConfig({ ...process.env, ...env })
   const url = `http://127.0.0.1:${port}`
   const log = path.join(home, 'controller.log')
-  let controller: ChildProcess | undefined
+  const controllers: ChildProcess[] = []
   let simulated: { stop(): Promise<void> } | undefined
   const stop = async () => {
     await simulated?.stop()
-    if (controller && controller.exitCode === null && controller.signalCode === null) {
+    for (const controller of controllers) {
+      if (ended(controller)) continue
       const gone = once(controller, 'exit')
       controller.kill('SIGTERM')
       await gone
     }
+    await web.end()
     await drop()
     fs.rmSync(home, { recursive: true, force: true })
   }
@@ -91,12 +99,23 @@ export async function startCloud({ hosts = 2, inspect = false }: CloudOptions = 
     const { admin, demo } = await bootstrap(db, config)
     if (!demo) throw new Error('the bootstrap made no demo project')
     const images: [string, string] = [await makeImage(db, config, 'tiny'), await makeImage(db, config, 'tiny-alt')]
-    controller = startController({ ...process.env, ...env }, log, inspect)
-    await answering(url, controller, log)
-    simulated = await startSimulatedHosts({ controller: `unix:${controllerSocket(home)}`, db, count: hosts })
-    const network = await makeNetwork(url, await tokenOf(url, admin))
+    const start = async (at: number) => {
+      const controller = spawnController({ ...env, WISP_PORT: String(at) }, log, inspect ? ['--inspect=127.0.0.1:0'] : [])
+      controllers.push(controller)
+      await answering(`http://127.0.0.1:${at}`, controller, log)
+    }
+    const other = second ? await freePort() : undefined
+    if (other !== undefined) await start(other)
+    // The last one that starts has the socket that hosts come to.
+    await start(port)
+    // An image that is to come to a host is seen to be on its way.
+    const size = { fetchMs: 1000 }
+    simulated = await startSimulatedHosts({ controller: `unix:${controllerSocket(home)}`, db, count: hosts, size })
+    const network = await makeNetwork(url, await signIn(url, admin))
+    if (other !== undefined) await makeService(url, await signIn(url, admin), 'image_remote', `http://127.0.0.1:${other}/image`)
     return {
       url,
+      image: `${web.url}/image.raw`,
       home,
       log,
       admin,
@@ -105,22 +124,12 @@ export async function startCloud({ hosts = 2, inspect = false }: CloudOptions = 
       network,
       ask: (method, route, options) => ask(url, method, route, options),
       heap: () => heapOf(log),
-      token: (login) => tokenOf(url, login),
+      token: (login) => signIn(url, login),
       stop,
     }
   } catch (error) {
     await stop().catch((second) => console.error(second))
     throw error
-  }
-}
-
-function startController(env: NodeJS.ProcessEnv, log: string, inspect: boolean): ChildProcess {
-  const file = fs.openSync(log, 'a')
-  try {
-    const options = inspect ? ['--inspect=127.0.0.1:0'] : []
-    return spawn(process.execPath, [...options, main, 'controller'], { env, stdio: ['ignore', file, file] })
-  } finally {
-    fs.closeSync(file)
   }
 }
 
@@ -152,39 +161,6 @@ async function heapOf(log: string): Promise<number> {
   }
 }
 
-async function answering(url: string, controller: ChildProcess, log: string): Promise<void> {
-  for (;;) {
-    if (controller.exitCode !== null || controller.signalCode !== null)
-      throw new Error(`The controller does not start: ${fs.readFileSync(log, 'utf8')}`)
-    const answer = await fetch(`${url}/identity/v3`).catch(() => undefined)
-    if (answer?.ok) return
-    await sleep(50)
-  }
-}
-
-/** An image is only ever looked at by the simulated host's database row, so it is small. */
-async function makeImage(db: Database, config: Config, name: string): Promise<string> {
-  const file = path.join(config.home, `${name}.qcow2`)
-  await run('qemu-img', ['create', '-q', '-f', 'qcow2', file, '1M'])
-  const { id: owner } = await db.read
-    .selectFrom('identity.project')
-    .select('id')
-    .where('name', '=', 'admin')
-    .where('is_domain', '=', false)
-    .executeTakeFirstOrThrow()
-  return storeImage(db, openStores(config), {
-    name,
-    owner,
-    visibility: 'public',
-    disk_format: 'qcow2',
-    container_format: 'bare',
-    min_disk: 0,
-    min_ram: 0,
-    properties: {},
-    data: fs.createReadStream(file),
-  })
-}
-
 async function makeNetwork(url: string, token: string): Promise<{ id: string; name: string }> {
   const name = 'shared'
   const made = await ask(url, 'POST', '/network/v2.0/networks', { token, body: { network: { name, shared: true } } })
@@ -196,15 +172,13 @@ async function makeNetwork(url: string, token: string): Promise<{ id: string; na
   return { id: network.id, name }
 }
 
-async function tokenOf(url: string, { user, password, project }: Login): Promise<string> {
-  const domain = { id: 'default' }
-  const identity = { methods: ['password'], password: { user: { name: user, domain, password } } }
-  const answer = await ask(url, 'POST', '/identity/v3/auth/tokens', {
-    body: { auth: { identity, scope: { project: { name: project, domain } } } },
-  })
-  const token = answer.headers.get('x-subject-token')
-  if (!token) throw new Error(`${user} gets no token: ${answer.text}`)
-  return token
+async function makeService(url: string, token: string, type: string, address: string): Promise<void> {
+  const made = await ask(url, 'POST', '/identity/v3/services', { token, body: { service: { type, name: type } } })
+  const { service } = made.body as { service?: { id: string } }
+  if (!service) throw new Error(`No service could be made: ${made.text}`)
+  const endpoint = { service_id: service.id, interface: 'public', region_id: 'RegionOne', url: address }
+  const answer = await ask(url, 'POST', '/identity/v3/endpoints', { token, body: { endpoint } })
+  if (answer.status !== 201) throw new Error(`No endpoint could be made: ${answer.text}`)
 }
 
 async function ask(url: string, method: string, route: string, { token, body, headers }: AskOptions = {}): Promise<Answer> {
@@ -222,13 +196,4 @@ async function ask(url: string, method: string, route: string, { token, body, he
   const text = await answer.text()
   const json = answer.headers.get('content-type')?.includes('json') && text !== ''
   return { status: answer.status, headers: answer.headers, text, body: json ? JSON.parse(text) : undefined }
-}
-
-async function freePort(): Promise<number> {
-  const server = net.createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as net.AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
 }

@@ -1,13 +1,14 @@
 // Runs tempest, OpenStack's own tests of its APIs, and its plugins against a cloud: the settings say what is built, the outcome is read as
 // data. tempest itself is Debian's; the plugins, too old there, and the tempest they need are in a folder of their own (packages/python).
-import { spawn, spawnSync } from 'node:child_process'
+import { execFile, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import fs from 'node:fs'
 import path from 'node:path'
 import { createInterface } from 'node:readline'
+import { promisify } from 'node:util'
 import type { Cloud } from './cloud.ts'
 
-type Settings = Record<string, Record<string, string | number | boolean>>
+export type Settings = Record<string, Record<string, string | number | boolean>>
 
 export type Outcome = 'pass' | 'fail' | 'skip'
 
@@ -33,8 +34,6 @@ const features: Settings = {
     application_credentials: true,
     access_rules: true,
     domain_specific_drivers: true,
-    security_compliance: false,
-    external_idp: false,
     federation: true,
   },
   // Scopes and personas are always strict here; the plugins' tests are about them.
@@ -59,7 +58,7 @@ const features: Settings = {
     vnc_console: false,
     attach_encrypted_volume: false,
   },
-  'image-feature-enabled': { api_v2: true, import_image: true, os_glance_reserved: true },
+  'image-feature-enabled': { api_v2: true, import_image: true, os_glance_reserved: true, manage_locations: true },
   'network-feature-enabled': {
     ipv6: true,
     ipv6_subnet_attributes: true,
@@ -76,10 +75,16 @@ export interface WorkspaceOptions {
   plugins?: boolean
   /** Beside what all runs have. */
   settings?: Settings
+  /** Tempest sleeps as long as it wants to. */
+  patient?: boolean
 }
 
 /** Makes a workspace in `folder`: tempest.conf for this cloud, and what stestr wants. */
-export async function makeWorkspace(cloud: Cloud, folder: string, { plugins = false, settings: more = {} }: WorkspaceOptions = {}) {
+export async function makeWorkspace(
+  cloud: Cloud,
+  folder: string,
+  { plugins = false, settings: more = {}, patient = false }: WorkspaceOptions = {},
+) {
   const token = await cloud.token(cloud.admin)
   const { extensions } = (await cloud.ask('GET', '/network/v2.0/extensions', { token })).body as { extensions: { alias: string }[] }
   const { flavors } = (await cloud.ask('GET', '/compute/v2.1/flavors', { token })).body as { flavors: { id: string; name: string }[] }
@@ -121,8 +126,9 @@ export async function makeWorkspace(cloud: Cloud, folder: string, { plugins = fa
       build_timeout: 60,
       disk_formats: 'raw,ami,ari,aki',
       container_formats: 'bare,ami,ari,aki',
-      // What is fetched from the web: anything will do, and the controller itself is there.
-      http_image: `${cloud.url}/healthz`,
+      http_image: cloud.image,
+      alternate_image_endpoint: 'image_remote',
+      image_caching_enabled: true,
     },
     network: { project_network_cidr: '10.100.0.0/16', project_network_mask_bits: 28, build_interval: 1, build_timeout: 60 },
     ...features,
@@ -141,10 +147,11 @@ export async function makeWorkspace(cloud: Cloud, folder: string, { plugins = fa
   // tempest sleeps 10 s before each deletion of a subnet, and whole seconds between two looks at a server, for clouds that are slow. Its
   // deadlines are by the clock, so they stay.
   fs.mkdirSync(path.join(folder, 'python'), { recursive: true })
-  fs.writeFileSync(
-    path.join(folder, 'python', 'sitecustomize.py'),
-    'import time\nsleep = time.sleep\ntime.sleep = lambda seconds: sleep(min(seconds, 0.2))\n',
-  )
+  if (!patient)
+    fs.writeFileSync(
+      path.join(folder, 'python', 'sitecustomize.py'),
+      'import time\nsleep = time.sleep\ntime.sleep = lambda seconds: sleep(min(seconds, 0.2))\n',
+    )
   const env = environment(folder, plugins)
   const tempest = whereTempestIs(env)
   fs.writeFileSync(
@@ -189,6 +196,14 @@ export interface RunOptions {
   concurrency?: number
   /** Hears each line that stestr prints. */
   hear?: (line: string) => void
+}
+
+/** The names of all tests that `pattern` finds, run or not. */
+export async function listTests({ folder, env }: Workspace, pattern: string): Promise<string[]> {
+  const { stdout } = await promisify(execFile)('python3', ['-m', 'stestr', 'list', pattern], { cwd: folder, env, maxBuffer: 2 ** 26 })
+  const names = stdout.split('\n').filter((line) => /^\w+\./.test(line))
+  if (names.length === 0) throw new Error(`There is no test that ${pattern} finds`)
+  return names.map((line) => line.replace(/\[.*/, ''))
 }
 
 /** Runs tests in a workspace and says how each ended. */

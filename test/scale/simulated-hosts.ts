@@ -27,7 +27,7 @@ export interface SimulatedOptions {
   count: number
   /** Names are `prefix` and a number of four digits. */
   prefix?: string
-  size?: { vcpus?: number; memoryMb?: number; diskGb?: number; bootMs?: number }
+  size?: { vcpus?: number; memoryMb?: number; diskGb?: number; bootMs?: number; fetchMs?: number }
   log?: Logger
 }
 
