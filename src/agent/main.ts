@@ -85,7 +85,7 @@ export async function startHost(config: Config): Promise<Host> {
       complete.resolve()
     },
     lease: () => undefined,
-    answer: (question, controller) => answer(machine, question, controller, identity, controllerCa(config)),
+    answer: (question, controller) => answer(machine, question, { controller, credentials: identity, ca: controllerCa(config) }),
   })
   const stopMetadata = await serveMetadata(machine)
   log.info({ controllers, virtType, tunnelIp }, 'host: started')

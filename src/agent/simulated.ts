@@ -1,8 +1,11 @@
 // A simulated host for tests of scale and speed: it keeps the same contract as the real one, in memory. A thousand fit in one process.
+import { Duplex } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { DocumentOf, Hello, ImageObservation, Kind } from '../wire/documents.ts'
+import { type Back, dialBack } from '../wire/dial-back.ts'
+import type { DocumentOf, Hello, ImageObservation, Kind, Question } from '../wire/documents.ts'
 import { kinds } from '../wire/documents.ts'
 import type { Outcome, Realiser } from './realise.ts'
+import { type SharedTerminal, shareTerminal } from './shared-terminal.ts'
 
 export interface SimulatedMachine {
   realisers: { [K in Kind]: Realiser<K> }
@@ -10,6 +13,8 @@ export interface SimulatedMachine {
   real: Map<Kind, Map<string, unknown>>
   /** The guest shuts itself down, as by `poweroff` in it. */
   guestPowersOff(serverId: string): void
+  /** As a host answers questions. A simulated guest has a serial port, at which it repeats what it is told as a log-in prompt does, and no screen. */
+  answer(question: Question, back: Back): Promise<{ status: number; body: unknown }>
   hello(): Hello
 }
 
@@ -19,7 +24,17 @@ interface SimulatedServer {
   starts: number
   reboots: number
   started_at: string
+  console: SimulatedConsole
 }
+
+/** What the guest has printed, and its serial port while somebody is at it. */
+interface SimulatedConsole {
+  log: string
+  port?: { guest: Duplex; shared: SharedTerminal } | undefined
+}
+
+const isOn = ({ power }: Pick<SimulatedServer, 'power'>) => power === 'running' || power === 'paused'
+const consoleCharacters = 100 * 1024
 
 /** `bootMs` is how long a server takes to start, `fetchMs` how long an image takes to come. */
 export function simulatedMachine(
@@ -49,8 +64,15 @@ export function simulatedMachine(
     ...plain('server'),
     async ensure(document) {
       const now = servers.get(document.id)
-      servers.set(document.id, await realiseServer(document, now, bootMs))
-      return observation(servers.get(document.id)!)
+      const next = await realiseServer(document, now, bootMs)
+      // As with QEMU, a serial port ends with the run of the server that it belongs to.
+      if (!isOn(next) || next.started_at !== now?.started_at) now?.console.port?.guest.destroy()
+      servers.set(document.id, next)
+      return observation(next)
+    },
+    async remove(id) {
+      servers.get(id)?.console.port?.guest.destroy()
+      servers.delete(id)
     },
     async watch(heard) {
       changed = heard
@@ -81,8 +103,18 @@ export function simulatedMachine(
     guestPowersOff(serverId) {
       const now = servers.get(serverId)
       if (!now) throw new Error(`no server ${serverId} on ${name}`)
+      now.console.port?.guest.destroy()
       servers.set(serverId, { ...now, power: 'stopped', reason: 'guest' })
       changed(serverId)
+    },
+    async answer(question, back) {
+      const now = servers.get(question.server_id)
+      if (!now) return { status: 404, body: { message: `Server ${question.server_id} is not on this host.` } }
+      if (question.what === 'console-log') return { status: 200, body: { output: lastLines(now.console.log, question.lines) } }
+      if (question.what === 'diagnostics') return { status: 501, body: { message: 'A simulated server has no diagnostics.' } }
+      if (question.protocol === 'vnc') return { status: 501, body: { message: 'A simulated server has a serial port, but no screen.' } }
+      if (!isOn(now)) return { status: 409, body: { message: 'The server has no serial port now: it is not running.' } }
+      return dialBack(joinConsole(now.console), question, back)
     },
     hello: () => ({
       v: 1,
@@ -121,8 +153,31 @@ async function realiseServer(document: DocumentOf['server'], now: SimulatedServe
     starts: document.starts,
     reboots: document.reboots,
     started_at: boots ? new Date().toISOString() : (now?.started_at ?? new Date().toISOString()),
+    console: now?.console ?? { log: '' },
   }
 }
+
+/** What is typed comes back, and into the log. */
+function joinConsole(of: SimulatedConsole): Duplex {
+  if (!of.port) {
+    const guest: Duplex = new Duplex({
+      read: () => undefined,
+      write: (bytes: Buffer, _encoding, done) => {
+        of.log = (of.log + bytes.toString()).slice(-consoleCharacters)
+        guest.push(bytes)
+        done()
+      },
+    })
+    const shared = shareTerminal(guest, () => {
+      of.port = undefined
+    })
+    of.port = { guest, shared }
+  }
+  return of.port.shared.join()
+}
+
+const lastLines = (text: string, lines: number | null) =>
+  lines === null || lines < 0 ? text : lines === 0 ? '' : text.split('\n').slice(-lines).join('\n')
 
 const observation = (server: SimulatedServer): Outcome => ({
   state: 'ready',

@@ -2,11 +2,13 @@
 // a real libvirt, real bridges and a real guest. What the simulated host cannot show (packets) is tested in test/e2e.
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { createHash, randomUUID } from 'node:crypto'
+import { createHash, randomBytes, randomUUID } from 'node:crypto'
+import { once } from 'node:events'
 import fs from 'node:fs'
 import type { AddressInfo } from 'node:net'
 import os from 'node:os'
 import path from 'node:path'
+import type { Duplex } from 'node:stream'
 import { after, before, describe, it } from 'node:test'
 import { promisify } from 'node:util'
 import Fastify, { type FastifyInstance } from 'fastify'
@@ -14,12 +16,14 @@ import { pino } from 'pino'
 import { startLoop } from '../../src/agent/loop.ts'
 import { simulatedMachine } from '../../src/agent/simulated.ts'
 import { type TestDatabase, testDatabase } from '../../src/database/testing.ts'
+import { type Answer, ask } from '../../src/wire/ask.ts'
 import { registerWire } from '../../src/wire/control.ts'
 import type { ImageObservation, ServerDocument, ServerObservation } from '../../src/wire/documents.ts'
 import { dial } from '../../src/wire/host.ts'
 import { type Intent, intend, withdraw } from '../../src/wire/intend.ts'
 import { join, makeJoinToken } from '../../src/wire/join.ts'
 import { groupDocument, networkDocument, portDocument, securityRule, serverDocument, subnetDocument } from '../../src/wire/testing.ts'
+import { acceptTunnels, type Tunnels } from '../../src/wire/tunnel.ts'
 import { type Bed, startBed } from '../bed/bed.ts'
 
 const run = promisify(execFile)
@@ -38,6 +42,7 @@ interface Subject {
 
 interface Control {
   test: TestDatabase
+  tunnels: Tunnels
   url: (ip: string) => string
   image: { id: string; file: string; hash: string; size: number }
 }
@@ -122,6 +127,48 @@ for (const kind of ['simulated', 'real'] as const) {
       assert.deepEqual(await subject.things(), { servers: [serverId], ports: 1, networks: 1 })
     })
 
+    /** Asks for the serial port, and waits for the host to dial back. */
+    const serialPort = async (): Promise<{ answer: Answer; port: Duplex | undefined; heard: () => string }> => {
+      const token = randomBytes(24).toString('base64url')
+      const nobodyWaits = new AbortController()
+      const dialled = control.tunnels.expect(subject.hostId, token, 10_000, nobodyWaits.signal).catch(() => undefined)
+      const question = { what: 'tunnel', server_id: serverId, protocol: 'serial', token, to: null } as const
+      const answer = await ask(control.test.db, subject.hostId, question)
+      if (answer.status !== 200) nobodyWaits.abort()
+      const port = await dialled
+      let heard = ''
+      port?.on('data', (bytes) => {
+        heard += String(bytes)
+      })
+      return { answer, port, heard: () => heard }
+    }
+    const sayUntil = async (word: string, port: Duplex, heard: (() => string)[]) => {
+      // A guest that is still booting hears nothing: it is told again.
+      for (let i = 0; i < 120; i++) {
+        port.write(word)
+        await new Promise((go) => setTimeout(go, i < 10 ? 50 : 1000))
+        if (heard.every((each) => each().includes(word))) return
+      }
+      assert.fail(`nobody repeats '${word}': ${JSON.stringify(heard.map((each) => each()))}`)
+    }
+
+    it('joins everyone who asks to the serial port, both ways, and writes the console log meanwhile', async () => {
+      const [one, two] = [await serialPort(), await serialPort()]
+      assert.ok(one.port && two.port, JSON.stringify([one.answer, two.answer]))
+      await sayUntil('a-word', one.port, [one.heard, two.heard])
+      one.port.destroy()
+      await sayUntil('another', two.port, [two.heard])
+      const log = await ask(control.test.db, subject.hostId, { what: 'console-log', server_id: serverId, lines: null })
+      const { output } = log.body as { output: string }
+      assert.ok(output.includes('a-word') && output.includes('another'), output)
+      two.port.destroy()
+      // When everybody has gone it is there for the next one.
+      const three = await serialPort()
+      assert.ok(three.port)
+      await sayUntil('a-third', three.port, [three.heard])
+      three.port.destroy()
+    })
+
     it('pauses and resumes', async () => {
       await say(want({ power: 'paused' }))
       await reached('paused')
@@ -153,9 +200,16 @@ for (const kind of ['simulated', 'real'] as const) {
       assert.equal((await reached('running'))?.state.server?.starts, 2)
     })
 
-    it('stops', async () => {
+    it('stops, and with it whoever is at the serial port', async () => {
+      const { port } = await serialPort()
+      assert.ok(port)
+      const ended = once(port, 'end')
       await say(want({ power: 'stopped', starts: 2, reboots: 1 }))
       assert.equal((await reached('stopped'))?.state.server?.reason, 'ordered')
+      await ended
+      port.destroy()
+      const { answer } = await serialPort()
+      assert.deepEqual(answer, { status: 409, body: { message: 'The server has no serial port now: it is not running.' } })
     })
 
     it('takes everything away, and tells so', async () => {
@@ -183,14 +237,16 @@ async function startControl(folder: string, withImage: boolean, ends: (() => Pro
   if (withImage) await run(path.join(import.meta.dirname, '../../images/guest/build.sh'), [file])
   app.get('/wire/v1/images/:id/data', (_request, reply) => reply.send(fs.createReadStream(file)))
   await app.listen({ port: 0, host: '0.0.0.0' })
+  const tunnels = acceptTunnels(app.server, test.db)
   ends.push(async () => {
     wire.stop()
+    tunnels.stop()
     await app.close()
     await test.drop()
   })
   const bits = withImage ? fs.readFileSync(file) : Buffer.from('no bits')
   const image = { id: randomUUID(), file, hash: createHash('sha512').update(bits).digest('hex'), size: bits.length }
-  return { test, url: (ip) => `http://${ip}:${(app.server.address() as AddressInfo).port}`, image }
+  return { test, tunnels, url: (ip) => `http://${ip}:${(app.server.address() as AddressInfo).port}`, image }
 }
 
 async function simulated(control: Control, ends: (() => Promise<unknown>)[]): Promise<Subject> {
@@ -207,7 +263,7 @@ async function simulated(control: Control, ends: (() => Promise<unknown>)[]): Pr
       desired: loop.desired,
       complete: loop.complete,
       lease: () => undefined,
-      answer: async () => ({ status: 404, body: null }),
+      answer: (question, controller) => machine.answer(question, { controller, credentials }),
     })
     return async () => {
       await wire.stop()

@@ -77,9 +77,10 @@ async function startHost({ controller, db, size, log }: Deps, name: string, n: n
   const machine = simulatedMachine(name, size)
   const complete = Promise.withResolvers<void>()
   const loop = startLoop({ realisers: machine.realisers, report: (observations) => wire.report(observations), log })
+  const credentials = await join(controller, db, name)
   const wire = dial({
     controllers: [controller],
-    credentials: await join(controller, db, name),
+    credentials,
     log,
     // Without a tunnel address a host carries no vxlan network.
     hello: async () => ({ ...machine.hello(), tunnel_ip: `10.255.${n >> 8}.${n & 255}` }),
@@ -90,7 +91,7 @@ async function startHost({ controller, db, size, log }: Deps, name: string, n: n
       complete.resolve()
     },
     lease: () => {},
-    answer: async () => ({ status: 501, body: { message: 'A simulated host has no console.' } }),
+    answer: (question, from) => machine.answer(question, { controller: from, credentials }),
   })
   await complete.promise
   return {

@@ -28,11 +28,12 @@ async function answerOf(db: Database, hostId: string, question: Question): Promi
   throw new Fault(status >= 400 && status < 600 ? status : 500, message)
 }
 
-/** A ticket, as the address of the dashboard's page that uses it. */
+/** A ticket, as the address of the dashboard's page that uses it; for the serial port, of the WebSocket itself, as programs expect from Nova. */
 async function consoleUrl(call: AnyCall, protocol: Protocol, type: string): Promise<string> {
   const server = await findServer(call, call.params.id!, 'os_compute_api:os-remote-consoles')
   if (server.host === null || server.launched_at === null) throw notReady(server.id)
   const token = await makeTicket(call.tx, server.id, protocol, type)
+  if (protocol === 'serial') return `${call.url.origin.replace(/^http/, 'ws')}/console/v1/serial?${new URLSearchParams({ token })}`
   return `${call.url.origin}/dashboard/console?${new URLSearchParams({ token, protocol, server: server.id })}`
 }
 

@@ -45,11 +45,11 @@ interface Ticket {
   host_id: string
 }
 
-/** Uses a ticket up; undefined if it is unknown, used or expired, or its server is on no host. */
-async function takeTicket(db: Database, token: string): Promise<Ticket | undefined> {
+/** Uses a ticket up; undefined if it is unknown, used, expired or for another kind of console, or its server is on no host. */
+async function takeTicket(db: Database, token: string, protocol: string): Promise<Ticket | undefined> {
   const { rows } = await sql<Ticket>`
     update compute.console_token t set used_at = now() from compute.server s join wire.host h on h.name = s.host
-    where t.hash = ${sha256(token)} and t.used_at is null and t.expires_at > now() and s.id = t.server_id
+    where t.hash = ${sha256(token)} and t.used_at is null and t.expires_at > now() and t.protocol = ${protocol} and s.id = t.server_id
     returning t.server_id, t.protocol, h.id as host_id`.execute(db.read)
   return rows[0]
 }
@@ -59,10 +59,12 @@ export interface ConsoleOptions {
   address?: string | null
 }
 
-/** To be called before the server listens. Serves WebSockets at /console/v1/vnc and /console/v1/serial, and the hosts' side of them at /wire/v1/tunnels. */
+/** The protocol of the console whose WebSocket this request is for, undefined when it is for none. */
+const protocolOf = ({ url = '' }: IncomingMessage) => /^\/console\/v1\/(vnc|serial)(\?|$)/.exec(url)?.[1]
 /** Whether this is a request for a console's WebSocket. */
-export const isConsole = ({ url = '' }: IncomingMessage): boolean => /^\/console\/v1\/(vnc|serial)(\?|$)/.test(url)
+export const isConsole = (request: IncomingMessage): boolean => protocolOf(request) !== undefined
 
+/** To be called before the server listens. Serves WebSockets at /console/v1/vnc and /console/v1/serial, and the hosts' side of them at /wire/v1/tunnels. */
 export function registerConsole(
   app: FastifyInstance,
   db: Database,
@@ -78,11 +80,12 @@ export function registerConsole(
 
   const upgrade = (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     const url = URL.parse(request.url ?? '', 'http://console')
-    if (!url || !isConsole(request)) return
+    const protocol = protocolOf(request)
+    if (!url || protocol === undefined) return
     socket.on('error', () => socket.destroy())
     // A page of another origin must not open consoles with what the browser knows.
     if (!sameOrigin(request)) return void refuse(socket, '403 Forbidden')
-    takeTicket(db, url.searchParams.get('token') ?? '')
+    takeTicket(db, url.searchParams.get('token') ?? '', protocol)
       .then((ticket) => {
         if (!ticket) return void refuse(socket, '401 Unauthorized')
         sockets.handleUpgrade(request, socket, head, (browser) => void carry(browser, ticket, { db, log, tunnels, address }))

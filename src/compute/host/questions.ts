@@ -1,15 +1,15 @@
-// Answers the few questions that control asks a host about a server: its console log, its diagnostics, a way to its screen.
+// Answers the few questions that control asks a host about a server: its console log, its diagnostics, a way to its screen or serial port.
 import fs from 'node:fs'
-import http from 'node:http'
-import https from 'node:https'
 import net from 'node:net'
+import type { Duplex } from 'node:stream'
 import { XMLParser } from 'fast-xml-parser'
 import { type DomainRef, plainParams } from '../../agent/libvirt.ts'
 import type { Machine } from '../../agent/machine.ts'
+import { type Back, dialBack } from '../../wire/dial-back.ts'
 import type { Question } from '../../wire/documents.ts'
-import type { Credentials } from '../../wire/host.ts'
 import { consoleLog } from './disks.ts'
 import { serverIdOf } from './domain.ts'
+import { joinSerialPort } from './serial-port.ts'
 
 interface Answer {
   status: number
@@ -21,23 +21,22 @@ const maxConsoleBytes = 100 * 1024
 const xml = new XMLParser({
   ignoreAttributes: false,
   attributeNamePrefix: '@',
-  isArray: (name) => ['graphics', 'interface', 'disk'].includes(name),
+  isArray: (name) => ['graphics', 'interface', 'disk', 'serial'].includes(name),
 })
 
-export async function answer(
-  machine: Machine,
-  question: Question,
-  controller: string,
-  credentials: Credentials,
-  ca: string | undefined,
-): Promise<Answer> {
+export async function answer(machine: Machine, question: Question, back: Back): Promise<Answer> {
   const domain = await machine.libvirt.findDomain(question.server_id)
   if (!domain || serverIdOf(machine.tag, domain.name) !== question.server_id)
     return { status: 404, body: { message: `Server ${question.server_id} is not on this host.` } }
   if (question.what === 'console-log')
     return { status: 200, body: { output: tail(consoleLog(machine, question.server_id), question.lines) } }
   if (question.what === 'diagnostics') return { status: 200, body: await diagnostics(machine, domain) }
-  return openTunnel(machine, domain, question, controller, credentials, ca)
+  const guest = question.protocol === 'vnc' ? await openScreen(machine, domain) : await openSerialPort(machine, domain, question.server_id)
+  if (!guest) {
+    const what = question.protocol === 'vnc' ? 'screen' : 'serial port'
+    return { status: 409, body: { message: `The server has no ${what} now: it is not running.` } }
+  }
+  return dialBack(guest, question, back)
 }
 
 /** The last `lines` of a file (null = all of it), at most 100 KB. */
@@ -66,6 +65,7 @@ interface Described {
       graphics?: { '@type': string; '@socket'?: string; listen?: { '@socket'?: string } }[]
       interface?: { mac: { '@address': string }; target: { '@dev': string } }[]
       disk?: { target: { '@dev': string } }[]
+      serial?: { '@type': string; source?: { '@path'?: string } }[]
     }
   }
 }
@@ -116,46 +116,17 @@ async function diagnostics(machine: Machine, dom: DomainRef): Promise<Record<str
   }
 }
 
-/** Joins the guest's screen to a connection that this host opens to the controller. */
-async function openTunnel(
-  machine: Machine,
-  dom: DomainRef,
-  question: Extract<Question, { what: 'tunnel' }>,
-  controller: string,
-  { host_id, secret }: Credentials,
-  ca: string | undefined,
-): Promise<Answer> {
-  if (question.protocol !== 'vnc') return { status: 501, body: { message: 'This host offers the VNC console only.' } }
+async function openScreen(machine: Machine, dom: DomainRef): Promise<Duplex | undefined> {
   const screen = (await describe(machine, dom)).domain?.devices?.graphics?.find((graphics) => graphics['@type'] === 'vnc')
   const socketPath = screen?.['@socket'] ?? screen?.listen?.['@socket']
-  if (!socketPath) return { status: 409, body: { message: 'The server has no screen now: it is not running.' } }
+  if (!socketPath) return undefined
   const guest = net.connect({ path: socketPath })
   await new Promise<void>((connected, failed) => guest.once('connect', connected).once('error', failed))
-  const target = question.to ?? controller
-  const unix = target.startsWith('unix:') ? target.slice('unix:'.length) : null
-  const url = unix ? null : new URL(target)
-  const request = (url?.protocol === 'https:' ? https : http).request({
-    ...(unix ? { socketPath: unix } : { host: url!.hostname, port: url!.port, ca }),
-    path: `/wire/v1/tunnels/${question.token}`,
-    headers: { authorization: `Bearer ${host_id}.${secret}`, connection: 'Upgrade', upgrade: 'wisp-tunnel' },
-  })
-  return new Promise((resolve) => {
-    const refuse = (message: string) => {
-      guest.destroy()
-      resolve({ status: 502, body: { message } })
-    }
-    request.on('error', (error) => refuse(`The controller cannot be dialled: ${error.message}`))
-    request.on('response', (response) => refuse(`The controller refuses the console: ${response.statusCode}`))
-    request.on('upgrade', (_response, socket, head) => {
-      if (head.length > 0) guest.write(head)
-      guest.pipe(socket).pipe(guest)
-      for (const [one, other] of [
-        [guest, socket],
-        [socket, guest],
-      ] as const)
-        one.on('error', () => other.destroy()).on('close', () => other.destroy())
-      resolve({ status: 200, body: {} })
-    })
-    request.end()
-  })
+  return guest
 }
+
+const openSerialPort = (machine: Machine, dom: DomainRef, serverId: string): Promise<Duplex | undefined> =>
+  joinSerialPort(serverId, async () => {
+    const ports = (await describe(machine, dom)).domain?.devices?.serial
+    return ports?.find((port) => port['@type'] === 'pty')?.source?.['@path']
+  })
