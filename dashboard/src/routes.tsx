@@ -27,9 +27,10 @@ const login = createRoute({
 const consoleWindow = createRoute({
   getParentRoute: () => root,
   path: '/console',
-  validateSearch: (search): { token?: string | undefined; server?: string | undefined } => ({
+  validateSearch: (search): { token?: string | undefined; server?: string | undefined; protocol?: 'serial' | undefined } => ({
     token: text(search.token),
     server: text(search.server),
+    protocol: search.protocol === 'serial' ? 'serial' : undefined,
   }),
   component: lazyRouteComponent(() => import('./pages/console.tsx'), 'ConsolePage'),
 })
@@ -84,7 +85,7 @@ const launch = createRoute({
   component: lazyRouteComponent(() => import('./forms/server-create.tsx'), 'ServerCreatePage'),
 })
 
-export const serverTabs = ['overview', 'log', 'console', 'timeline', 'interfaces'] as const
+export const serverTabs = ['overview', 'log', 'console', 'serial', 'timeline', 'interfaces'] as const
 export type ServerTab = (typeof serverTabs)[number]
 
 const server = createRoute({

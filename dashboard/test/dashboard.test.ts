@@ -48,7 +48,7 @@ const demo = () => ({ url: mock.url, user: 'demo', password: 'demo-password' })
 test('a server lives through its whole life, and every change shows without a reload', async () => {
   await steps.logIn(page, demo())
   await page.getByText('Live', { exact: true }).waitFor()
-  await steps.liveThrough(page, 'one', 'wisp-guest: ready', patience)
+  await steps.liveThrough(page, 'one', { log: 'wisp-guest: ready' }, patience)
   assert.equal(mock.cloud.servers.size, 0)
   assert.deepEqual(errors, [])
 })
@@ -158,6 +158,29 @@ test('the console in its own window needs no log-in, and its address works once'
   await stranger.page.reload()
   await stranger.page.getByText('the address has been used or has expired').waitFor(patience)
   await stranger.page.context().close()
+})
+
+test('the serial console shows what the guest says and sends it what is typed, and says why when it ends', async () => {
+  await steps.logIn(page, demo())
+  await steps.launchServer(page, 'serial')
+  await steps.waitForStatus(page, 'Active', patience)
+  await steps.openSerialConsole(page, patience)
+  await page.locator('.wisp-terminal .xterm').click()
+  await page.keyboard.type('grüß dich\n')
+  await steps.waitForTerminal(page, 'guest heard: grüß dich', patience)
+  await page.keyboard.type('poweroff\n')
+  const lost = page.getByRole('alert')
+  await lost.getByText('The server is not running.').waitFor(patience)
+  await lost.getByRole('button', { name: 'Connect again' }).click()
+  await page.getByText('Connected', { exact: true }).waitFor(patience)
+  const own = page.context().waitForEvent('page')
+  await page.getByRole('button', { name: 'Open in its own window' }).click()
+  const ownWindow = await own
+  await ownWindow.getByText('Connected', { exact: true }).waitFor(patience)
+  await ownWindow.locator('.wisp-terminal .xterm').click()
+  await ownWindow.keyboard.type('here\n')
+  await steps.waitForTerminal(ownWindow, 'guest heard: here', patience)
+  assert.deepEqual(errors, [])
 })
 
 test('a generated private key is handed over once, as a file', async () => {

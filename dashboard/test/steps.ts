@@ -24,13 +24,14 @@ export async function openBrowser(): Promise<Browser> {
 /** A page in English that gathers what went wrong in it: exceptions and console errors, for the test to look at in the end. */
 export async function openPage(
   browser: Browser,
-  options: { dark?: boolean; locale?: string; width?: number } = {},
+  options: { dark?: boolean; locale?: string; width?: number; anyCertificate?: boolean } = {},
 ): Promise<{ page: Page; errors: string[] }> {
   const context = await browser.newContext({
     locale: options.locale ?? 'en-GB',
     colorScheme: options.dark === true ? 'dark' : 'light',
     viewport: { width: options.width ?? 1440, height: 900 },
     acceptDownloads: true,
+    ignoreHTTPSErrors: options.anyCertificate === true,
   })
   context.setDefaultTimeout(15_000)
   const page = await context.newPage()
@@ -106,6 +107,34 @@ export async function openConsole(page: Page, { timeout }: Patience): Promise<vo
   await page.locator('.wisp-screen-place canvas').waitFor({ timeout })
 }
 
+/** Who may sign in at a guest's serial port. */
+export type SignIn = { user: string; password: string }
+
+/** On a server's page: opens its serial console. */
+export async function openSerialConsole(page: Page, patience: Patience): Promise<void> {
+  await openTab(page, 'Serial console')
+  await page.getByText('Connected', { exact: true }).waitFor(patience)
+}
+
+/** At an open serial console: waits until the terminal shows this. */
+export async function waitForTerminal(page: Page, text: string | RegExp, { timeout }: Patience): Promise<void> {
+  await page.locator('.wisp-terminal .xterm-rows').filter({ hasText: text }).waitFor({ timeout })
+}
+
+/** At an open serial console of a guest that shows its log-in prompt: signs in, has the shell work something out, reads the answer, signs out. */
+export async function signInAtTerminal(page: Page, { user, password }: SignIn, patience: Patience): Promise<void> {
+  await page.locator('.wisp-terminal .xterm').click()
+  await page.keyboard.press('Enter')
+  await waitForTerminal(page, 'login:', patience)
+  await page.keyboard.type(`${user}\n`)
+  await waitForTerminal(page, 'Password:', patience)
+  await page.keyboard.type(`${password}\n`)
+  await waitForTerminal(page, '$', patience)
+  await page.keyboard.type('echo the answer is $((6 * 7))\n')
+  await waitForTerminal(page, 'the answer is 42', patience)
+  await page.keyboard.type('exit\n')
+}
+
 /** On the page of a server, an image or the like: chooses one of its actions, and confirms where it asks. */
 export async function act(page: Page, action: string, confirm?: string): Promise<void> {
   await page
@@ -129,12 +158,16 @@ export async function logOut(page: Page): Promise<void> {
   await page.getByRole('heading', { name: 'Log in' }).waitFor()
 }
 
-/** The whole life of a server as a person sees it: launch, watch it become active, read its log, see its screen, stop, start, delete. */
-export async function liveThrough(page: Page, name: string, log: string | RegExp, patience: Patience, flavor?: string): Promise<void> {
+type Life = { log: string | RegExp; flavor?: string; signIn?: SignIn | undefined }
+
+/** The whole life of a server as a person sees it: launch, watch it become active, read its log, see its screen, sign in, stop, start, delete. */
+export async function liveThrough(page: Page, name: string, { log, flavor, signIn }: Life, patience: Patience): Promise<void> {
   await launchServer(page, name, flavor === undefined ? {} : { flavor })
   await waitForStatus(page, 'Active', patience)
   await waitForLog(page, log, patience)
   await openConsole(page, patience)
+  await openSerialConsole(page, patience)
+  if (signIn !== undefined) await signInAtTerminal(page, signIn, patience)
   await openTab(page, 'Timeline')
   await page.getByRole('heading', { name: 'Launched' }).waitFor(patience)
   await act(page, 'Stop', 'Stop')

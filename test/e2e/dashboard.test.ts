@@ -25,7 +25,7 @@ after(async () => {
   await cloud?.stop()
 })
 
-test('a person logs in, launches a server, reads its console, stops, starts and deletes it', async () => {
+test('a person logs in, launches a server, reads its console, signs in at its serial port, stops, starts and deletes it', async () => {
   assert.ok(browser !== undefined)
   const { page, errors } = await steps.openPage(browser)
   const login: NodeJS.ProcessEnv = cloud?.demo.env ?? process.env
@@ -33,7 +33,9 @@ test('a person logs in, launches a server, reads its console, stops, starts and 
   const place = { url: cloud?.url ?? process.env.WISP_URL!, user: login.OS_USERNAME ?? 'demo', password: login.OS_PASSWORD ?? '' }
   await steps.logIn(page, domain === undefined || domain === 'Default' ? place : { ...place, domain })
   if (login.OS_PROJECT_NAME !== undefined) await steps.chooseProject(page, login.OS_PROJECT_NAME)
-  await steps.liveThrough(page, `dashboard-${process.pid}`, ready, patience, 'm1.nano')
+  // Of Wisp's own guest image; another cloud's guests may have other users.
+  const signIn = cloud === undefined ? undefined : { user: 'cirros', password: 'gocubsgo' }
+  await steps.liveThrough(page, `dashboard-${process.pid}`, { log: ready, flavor: 'm1.nano', signIn }, patience)
   await steps.logOut(page)
   assert.deepEqual(errors, [])
 })

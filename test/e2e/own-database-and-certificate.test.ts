@@ -10,6 +10,7 @@ import { after, before, describe, it } from 'node:test'
 import tls from 'node:tls'
 import { WebSocket } from 'ws'
 import { parse } from 'yaml'
+import * as steps from '../../dashboard/test/steps.ts'
 import { type ExternalServer, startExternal } from '../../src/database/external-testing.ts'
 import { type Bed, startBed } from '../bed/bed.ts'
 import { type Cloud, keyPair, launcher, onEnd, startCloud } from './cloud.ts'
@@ -129,6 +130,27 @@ describe("a database and a certificate of one's own", { timeout: 8 * patience * 
     const [hello] = (await once(screen, 'message')) as [Buffer]
     assert.equal(hello.toString('latin1'), 'RFB 003.008\n')
     screen.close()
+  })
+
+  it('opens both consoles in a browser over wss', async () => {
+    const browser = await steps.openBrowser()
+    onEnd(() => browser.close())
+    try {
+      const { page, errors } = await steps.openPage(browser, { anyCertificate: true })
+      const { url } = await cloud.demo.openstack<{ url: string }>('console', 'url', 'show', 'one')
+      const opened = page.waitForEvent('websocket')
+      await page.goto(url)
+      assert.match((await opened).url(), /^wss:/)
+      await page.getByText('Connected', { exact: true }).waitFor()
+      const serial = await cloud.demo.openstack<{ url: string }>('console', 'url', 'show', '--serial', 'one')
+      assert.match(serial.url, new RegExp(`^wss://127\\.0\\.0\\.1:${cloud.port}/console/v1/serial\\?token=`))
+      await page.goto(`${cloud.url}/dashboard/console?protocol=serial&token=${new URL(serial.url).searchParams.get('token')}`)
+      await page.getByText('Connected', { exact: true }).waitFor()
+      await steps.signInAtTerminal(page, { user: 'cirros', password: 'gocubsgo' }, { timeout: patience * 1000 })
+      assert.deepEqual(errors, [])
+    } finally {
+      await browser.close()
+    }
   })
 
   it('comes back by itself when the database was killed, and knows the server', async () => {

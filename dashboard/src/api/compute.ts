@@ -116,11 +116,14 @@ export async function getConsoleLog(id: string, signal?: AbortSignal): Promise<s
   return (await request<{ output: string }>('compute', `/servers/${id}/action`, { method: 'POST', body, signal })).output
 }
 
-/** A one-time address of the VNC console. */
-export async function createRemoteConsole(id: string): Promise<string> {
-  const body = { remote_console: { protocol: 'vnc', type: 'novnc' } }
+/** The screen, or the serial port. */
+export type ConsoleProtocol = 'vnc' | 'serial'
+
+/** The token of a one-time address of a console. */
+export async function createConsoleToken(id: string, protocol: ConsoleProtocol): Promise<string> {
+  const body = { remote_console: { protocol, type: protocol === 'vnc' ? 'novnc' : 'serial' } }
   const answer = await request<{ remote_console: { url: string } }>('compute', `/servers/${id}/remote-consoles`, { method: 'POST', body })
-  return answer.remote_console.url
+  return new URL(answer.remote_console.url, location.href).searchParams.get('token') ?? ''
 }
 
 export type ActionEvent = {

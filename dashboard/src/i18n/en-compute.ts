@@ -37,6 +37,7 @@ export const servers = {
     'soft-reboot': 'reboot the server',
     'hard-reboot': 'hard reboot the server',
     delete: 'delete the server',
+    console: 'open the console',
   },
   noAddress: 'none yet',
   noImage: 'starts from a volume',
@@ -46,6 +47,7 @@ export const server = {
   overview: 'Overview',
   log: 'Console log',
   console: 'Console',
+  serial: 'Serial console',
   timeline: 'Timeline',
   interfaces: 'Interfaces',
   facts: 'Server',
@@ -91,8 +93,10 @@ export const console = {
   fullScreen: 'Full screen',
   ownWindow: 'Open in its own window',
   label: 'Screen of the server',
+  serialLabel: 'Serial port of the server',
   noToken: 'This address carries no console token.',
   keyboard: 'Click the screen to type into it; Tab and the other keys then go to the guest. Ctrl+Alt+Shift gives them back.',
+  serialKeyboard: 'Press Enter to see the guest’s log-in prompt. Tab and the other keys go to the guest; Ctrl+Alt+Shift gives them back.',
 }
 
 export const launch = {

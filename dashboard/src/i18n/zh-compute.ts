@@ -38,6 +38,7 @@ export const servers: Dictionary['servers'] = {
     'soft-reboot': '重启云服务器',
     'hard-reboot': '强制重启云服务器',
     delete: '删除云服务器',
+    console: '打开控制台',
   },
   noAddress: '暂无',
   noImage: '从卷启动',
@@ -47,6 +48,7 @@ export const server: Dictionary['server'] = {
   overview: '概览',
   log: '控制台日志',
   console: '控制台',
+  serial: '串行控制台',
   timeline: '时间线',
   interfaces: '网卡',
   facts: '云服务器',
@@ -92,8 +94,10 @@ export const console: Dictionary['console'] = {
   fullScreen: '全屏',
   ownWindow: '在新窗口打开',
   label: '云服务器的屏幕',
+  serialLabel: '云服务器的串口',
   noToken: '此地址不含控制台令牌。',
   keyboard: '点击屏幕即可输入，Tab 等按键会发送给云服务器；按 Ctrl+Alt+Shift 收回键盘。',
+  serialKeyboard: '按回车键即可看到登录提示。Tab 等按键会发送给云服务器；按 Ctrl+Alt+Shift 收回键盘。',
 }
 
 export const launch: Dictionary['launch'] = {

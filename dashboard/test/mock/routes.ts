@@ -227,8 +227,10 @@ export function routesOf(cloud: Cloud): Record<string, (call: Call) => Answer> {
     'POST /compute/v2.1/servers/*/remote-consoles': (call) => {
       const token = randomUUID()
       cloud.consoles.add(token)
-      const url = `${call.origin}/dashboard/console?token=${token}&server=${call.params[0]}`
-      return ok({ remote_console: { protocol: 'vnc', type: 'novnc', url } })
+      const { protocol, type } = call.body.remote_console as { protocol: string; type: string }
+      const serial = `${call.origin.replace('http', 'ws')}/console/v1/serial?token=${token}`
+      const url = protocol === 'serial' ? serial : `${call.origin}/dashboard/console?token=${token}&server=${call.params[0]}`
+      return ok({ remote_console: { protocol, type, url } })
     },
     'GET /compute/v2.1/servers/*/os-instance-actions': ({ params }) =>
       ok({ instanceActions: cloud.actions.filter(({ server }) => server === params[0]).map(({ events, server, ...action }) => action) }),

@@ -1,4 +1,4 @@
-// Serves the imitated cloud on loopback: the APIs, the event stream, the VNC WebSocket, and the built page with its history fallback.
+// Serves the imitated cloud on loopback: the APIs, the event stream, the WebSockets of consoles, and the built page with its history fallback.
 import { readFile } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -6,6 +6,7 @@ import { extname, join, normalize } from 'node:path'
 import { type WebSocket, WebSocketServer } from 'ws'
 import { type Cloud, createCloud, stopCloud } from './cloud.ts'
 import { type Answer, authenticate, requestId, routesOf } from './routes.ts'
+import { speakSerial } from './serial.ts'
 import { speakRfb } from './vnc.ts'
 
 export type Mock = { url: string; cloud: Cloud; close: () => Promise<void> }
@@ -99,10 +100,11 @@ export async function startMock(options: { page: string; port?: number; delay?: 
       reply(response, { status: 500, body: { computeFault: { code: 500, message: String(error) } } }),
     )
   })
-  const sockets = new WebSocketServer({ server, path: '/console/v1/vnc' })
+  const sockets = new WebSocketServer({ server })
   sockets.on('connection', (socket: WebSocket, request: IncomingMessage) => {
-    const token = new URL(request.url ?? '/', 'http://mock').searchParams.get('token') ?? ''
-    if (cloud.consoles.delete(token)) speakRfb(socket)
+    const { pathname, searchParams } = new URL(request.url ?? '/', 'http://mock')
+    const token = searchParams.get('token') ?? ''
+    if (cloud.consoles.delete(token)) (pathname === '/console/v1/serial' ? speakSerial : speakRfb)(socket)
     else socket.close(4001, 'the console token has been used or has expired')
   })
   await new Promise<void>((resolve) => server.listen(options.port ?? 0, '127.0.0.1', resolve))
