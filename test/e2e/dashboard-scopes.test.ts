@@ -19,8 +19,13 @@ before(async () => {
     (await cloud.admin.ask<Record<string, T>>('POST', `identity/v3/${path}`, { [kind]: body }))[kind]!
   domain = await make('domains', 'domain', { name: run })
   const user = await make<{ id: string }>('users', 'user', { name: `${run}-keeper`, password, domain_id: domain.id })
-  const { roles } = await cloud.admin.ask<{ roles: { id: string }[] }>('GET', 'identity/v3/roles?name=manager')
-  await cloud.admin.ask('PUT', `identity/v3/domains/${domain.id}/users/${user.id}/roles/${roles[0]!.id}`)
+  const role = async (name: string) =>
+    (await cloud.admin.ask<{ roles: { id: string }[] }>('GET', `identity/v3/roles?name=${name}`)).roles[0]!.id
+  await cloud.admin.ask('PUT', `identity/v3/domains/${domain.id}/users/${user.id}/roles/${await role('manager')}`)
+  const looker = await make<{ id: string }>('users', 'user', { name: `${run}-looker`, password, domain_id: domain.id })
+  const { projects } = await cloud.admin.ask<{ projects: { id: string }[] }>('GET', 'identity/v3/projects?name=demo')
+  for (const where of ['system', `domains/${domain.id}`, `projects/${projects[0]!.id}`])
+    await cloud.admin.ask('PUT', `identity/v3/${where}/users/${looker.id}/roles/${await role('reader')}`)
   browser = await steps.openBrowser()
 })
 after(async () => {
@@ -102,6 +107,97 @@ test('an administrator goes from a project to the whole system and back, and the
   await page.getByText('This belongs to a project').waitFor()
   await page.getByRole('main').getByRole('button', { name: 'admin', exact: true }).click()
   await page.getByRole('heading', { name: 'Servers', level: 1 }).waitFor()
+  assert.deepEqual(errors, [])
+  await page.context().close()
+})
+
+/** Every control of a page that would change something, by what it is called. */
+const changing = /Create|Add|Give|Edit|Delete|Launch|Change|More actions/
+
+async function nothingChanges(page: Page): Promise<void> {
+  await page.locator('.wisp-waiting').waitFor({ state: 'detached' })
+  const offered = await page.getByRole('main').getByRole('button', { name: changing }).allInnerTexts()
+  assert.deepEqual(offered, [], page.url())
+}
+
+test('who reads the whole system sees its projects, users, groups, roles and domains, and no button that changes them', async () => {
+  const { page, errors } = await open()
+  await steps.fillLogIn(page, `${run}-looker`, password, run)
+  await page.getByRole('button', { name: 'Project: ' }).click()
+  await page.getByRole('menuitem', { name: 'Whole system' }).click()
+  await page.getByText('Read only', { exact: true }).waitFor()
+  await page.getByRole('link', { name: 'demo', exact: true }).waitFor()
+  await nothingChanges(page)
+  await page.getByRole('link', { name: 'demo', exact: true }).click()
+  await page.getByRole('tab', { name: 'Members' }).click()
+  await page.getByRole('row', { name: new RegExp(`${run}-looker .*reader`) }).waitFor()
+  await nothingChanges(page)
+  for (const [list, one] of [
+    ['Users', `${run}-keeper`],
+    ['Domains', run],
+  ] as const) {
+    await page.getByRole('link', { name: list, exact: true }).click()
+    await page.getByRole('link', { name: one, exact: true }).waitFor()
+    await nothingChanges(page)
+    await page.getByRole('link', { name: one, exact: true }).click()
+    await page.getByRole('heading', { name: one, level: 1 }).waitFor()
+    await page.getByRole('row', { name: /manager/ }).waitFor()
+    await nothingChanges(page)
+  }
+  await page.getByRole('link', { name: 'Groups', exact: true }).click()
+  await page.getByRole('heading', { name: 'Groups', level: 1 }).waitFor()
+  await nothingChanges(page)
+  await page.getByRole('link', { name: 'Roles', exact: true }).click()
+  await page.getByRole('row', { name: /^admin/ }).waitFor()
+  await nothingChanges(page)
+  assert.equal(await page.getByRole('alert').count(), 0)
+  assert.deepEqual(errors, [])
+  await page.context().close()
+})
+
+test('who reads one domain sees its people only', async () => {
+  const { page, errors } = await open()
+  await steps.fillLogIn(page, `${run}-looker`, password, run)
+  await page.getByRole('button', { name: 'Project: ' }).click()
+  await page.getByRole('menuitem', { name: run, exact: true }).click()
+  await page.getByText('Read only', { exact: true }).waitFor()
+  await page.getByRole('link', { name: 'Users', exact: true }).click()
+  await page.getByRole('link', { name: `${run}-keeper`, exact: true }).waitFor()
+  assert.equal(await page.getByRole('link', { name: 'demo', exact: true }).count(), 0)
+  await nothingChanges(page)
+  for (const name of ['Groups', 'Domains', 'Projects']) {
+    await page.getByRole('link', { name, exact: true }).click()
+    await page.getByRole('heading', { name, level: 1 }).waitFor()
+    await nothingChanges(page)
+  }
+  assert.equal(await page.getByRole('link', { name: 'Roles', exact: true }).count(), 0)
+  assert.equal(await page.getByRole('alert').count(), 0)
+  assert.deepEqual(errors, [])
+  await page.context().close()
+})
+
+test('who reads a project sees what is in it, and no button that changes it', async () => {
+  const { page, errors } = await open()
+  await steps.fillLogIn(page, `${run}-looker`, password, run)
+  await page.getByRole('button', { name: 'Project: demo' }).waitFor()
+  await page.getByText('Read only', { exact: true }).waitFor()
+  for (const name of ['Servers', 'Images', 'Networks', 'Security groups', 'Projects', 'Limits']) {
+    await page.getByRole('link', { name, exact: true }).click()
+    await page.getByRole('heading', { name, level: 1 }).waitFor()
+    await nothingChanges(page)
+  }
+  for (const [list, one] of [
+    ['Networks', 'private'],
+    ['Security groups', 'default'],
+  ] as const) {
+    await page.getByRole('link', { name: list, exact: true }).click()
+    await page.getByRole('link', { name: one, exact: true }).click()
+    await page.getByRole('heading', { name: one, level: 1 }).waitFor()
+    await nothingChanges(page)
+  }
+  await page.goto(`${cloud.url}/dashboard/servers/launch`)
+  await page.getByText('You may only look').waitFor()
+  assert.equal(await page.getByRole('alert').count(), 0)
   assert.deepEqual(errors, [])
   await page.context().close()
 })

@@ -1,40 +1,51 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { domainCan, imageCan, isTransitional, networkCan, projectCan, roleCan, serverCan, userCan } from './can.ts'
+import { domainCan, imageCan, isForbidden, isTransitional, networkCan, projectCan, roleCan, securityGroupCan, serverCan, userCan } from './can.ts'
 import type { Server } from './compute.ts'
 import type { Image } from './image.ts'
-import type { Network, Port } from './network.ts'
+import type { Network, Port, SecurityGroup } from './network.ts'
 import type { Domain, Project } from './projects.ts'
 import type { Session } from './session.ts'
 import type { User } from './users.ts'
+
+const session = (...roles: string[]) => {
+  const mine = { id: 'mine', name: 'mine' }
+  return { roles, scope: { kind: 'project', ...mine }, project: mine, user: { id: 'me', name: 'me' } } as Session
+}
+const inDomain = (role: string) =>
+  ({ ...session(role), scope: { kind: 'domain', id: 'd', name: 'd' }, project: { id: '', name: '' } }) as Session
+const reader = session('reader')
+const member = session('member', 'reader')
+const otherMember = { ...member, project: { id: 'other', name: 'other' } } as Session
+const admin = session('admin', 'manager', 'member', 'reader')
 
 const server = (vm: string, task: string | null = null, more: Partial<Server> = {}) =>
   ({ status: 'X', 'OS-EXT-STS:vm_state': vm, 'OS-EXT-STS:task_state': task, ...more }) as Server
 
 test('a stopped server can be started and deleted, not stopped', () => {
   const stopped = server('stopped')
-  assert.equal(serverCan.start(stopped), undefined)
-  assert.equal(serverCan.delete(stopped), undefined)
-  assert.equal(serverCan.stop(stopped), 'serverMustRun')
-  assert.equal(serverCan.console(stopped), 'serverMustRun')
+  assert.equal(serverCan.start(stopped, member), undefined)
+  assert.equal(serverCan.delete(stopped, member), undefined)
+  assert.equal(serverCan.stop(stopped, member), 'serverMustRun')
+  assert.equal(serverCan.console(stopped, member), 'serverMustRun')
 })
 
 test('a soft reboot that hangs can be followed by a hard one, and by nothing else', () => {
   const hanging = server('active', 'rebooting')
-  assert.equal(serverCan['hard-reboot'](hanging), undefined)
-  assert.equal(serverCan['soft-reboot'](hanging), 'serverBusy')
-  assert.equal(serverCan.stop(hanging), 'serverBusy')
+  assert.equal(serverCan['hard-reboot'](hanging, member), undefined)
+  assert.equal(serverCan['soft-reboot'](hanging, member), 'serverBusy')
+  assert.equal(serverCan.stop(hanging, member), 'serverBusy')
 })
 
 test('whatever its state, a server that is being deleted takes no other action', () => {
   const going = server('active', 'deleting')
   for (const verb of ['start', 'stop', 'soft-reboot', 'hard-reboot', 'delete'] as const)
-    assert.equal(serverCan[verb](going), 'serverBeingDeleted')
+    assert.equal(serverCan[verb](going, member), 'serverBeingDeleted')
 })
 
 test('a locked server says so', () => {
-  assert.equal(serverCan.stop(server('active', null, { locked: true })), 'serverLocked')
-  assert.equal(serverCan.delete(server('active', null, { locked: true })), 'serverLocked')
+  assert.equal(serverCan.stop(server('active', null, { locked: true }), member), 'serverLocked')
+  assert.equal(serverCan.delete(server('active', null, { locked: true }), member), 'serverLocked')
 })
 
 test('building and busy servers are on their way, settled ones are not', () => {
@@ -47,27 +58,29 @@ test('building and busy servers are on their way, settled ones are not', () => {
 test('a network is held by the ports of servers, not by its own DHCP port', () => {
   const network = { project_id: 'mine' } as Network
   const port = (device_owner: string) => ({ device_owner }) as Port
-  assert.equal(networkCan.delete(network, [port('network:dhcp')], 'mine', false), undefined)
-  assert.equal(networkCan.delete(network, [port('network:dhcp'), port('compute:nova')], 'mine', false), 'networkInUse')
-  assert.equal(networkCan.delete(network, [], 'other', false), 'networkOfAnotherProject')
-  assert.equal(networkCan.delete(network, [], 'other', true), undefined)
+  assert.equal(networkCan.delete(network, [port('network:dhcp')], member), undefined)
+  assert.equal(networkCan.delete(network, [port('network:dhcp'), port('compute:nova')], member), 'networkInUse')
+  assert.equal(networkCan.delete(network, [], otherMember), 'networkOfAnotherProject')
+  assert.equal(networkCan.delete(network, [], admin), undefined)
 })
-
-const session = (...roles: string[]) => {
-  const mine = { id: 'mine', name: 'mine' }
-  return { roles, scope: { kind: 'project', ...mine }, project: mine, user: { id: 'me', name: 'me' } } as Session
-}
-const inDomain = (role: string) =>
-  ({ ...session(role), scope: { kind: 'domain', id: 'd', name: 'd' }, project: { id: '', name: '' } }) as Session
-const reader = session('reader')
-const member = session('member', 'reader')
-const admin = session('admin', 'manager', 'member', 'reader')
 
 test('readers look, members change, administrators administer', () => {
   assert.equal(roleCan.change(reader), 'needsMember')
   assert.equal(roleCan.change(member), undefined)
   assert.equal(roleCan.administer(member), 'needsAdmin')
   assert.equal(roleCan.administer(admin), undefined)
+})
+
+test('readers are offered nothing that changes things, whatever the state of a thing', () => {
+  const running = server('active')
+  for (const verb of ['start', 'stop', 'soft-reboot', 'hard-reboot', 'delete', 'console'] as const)
+    assert.ok(isForbidden(serverCan[verb](running, reader)), verb)
+  assert.ok(isForbidden(networkCan.delete({ project_id: 'mine' } as Network, [], reader)))
+  assert.ok(isForbidden(securityGroupCan.delete({ name: 'mine' } as SecurityGroup, reader)))
+  assert.equal(isForbidden(serverCan.start(running, member)), false)
+  assert.equal(roleCan.anything(reader), 'needsMember')
+  assert.equal(roleCan.anything(inDomain('reader')), 'needsAdmin')
+  assert.equal(roleCan.anything(inDomain('manager')), undefined)
 })
 
 test('whoever administers a domain administers its people and projects, and not the cloud', () => {

@@ -36,6 +36,9 @@ export type Why =
 /** undefined = yes; otherwise the reason why not, a key of the dictionary's `why`. */
 export type Verdict = Why | undefined
 
+/** Is it one's role that does not allow it, whatever the state of the object? Then it is not offered at all. */
+export const isForbidden = (no: Verdict): boolean => no === 'needsMember' || no === 'needsAdmin'
+
 const taskOf = (server: Server) => server['OS-EXT-STS:task_state']
 const stateOf = (server: Server) => server['OS-EXT-STS:vm_state']
 
@@ -44,7 +47,9 @@ export function isTransitional(server: Server): boolean {
   return taskOf(server) !== null || ['BUILD', 'REBOOT', 'HARD_REBOOT', 'RESIZE', 'MIGRATING', 'REBUILD'].includes(server.status)
 }
 
-function common(server: Server): Verdict {
+function common(server: Server, session: Session): Verdict {
+  const no = roleCan.change(session)
+  if (no !== undefined) return no
   if (taskOf(server) === 'deleting' || stateOf(server) === 'deleted') return 'serverBeingDeleted'
   if (server.locked === true) return 'serverLocked'
   if (stateOf(server) === 'building') return 'serverNotBuilt'
@@ -52,37 +57,40 @@ function common(server: Server): Verdict {
 }
 
 export const serverCan = {
-  start: (server: Server): Verdict => {
-    const no = common(server)
+  start: (server: Server, session: Session): Verdict => {
+    const no = common(server, session)
     if (no !== undefined) return no
     if (taskOf(server) !== null) return 'serverBusy'
     return stateOf(server) === 'stopped' ? undefined : 'serverMustBeStopped'
   },
-  stop: (server: Server): Verdict => {
-    const no = common(server)
+  stop: (server: Server, session: Session): Verdict => {
+    const no = common(server, session)
     if (no !== undefined) return no
     if (taskOf(server) !== null) return 'serverBusy'
     return ['active', 'error'].includes(stateOf(server)) ? undefined : 'serverMustRun'
   },
-  'soft-reboot': (server: Server): Verdict => {
-    const no = common(server)
+  'soft-reboot': (server: Server, session: Session): Verdict => {
+    const no = common(server, session)
     if (no !== undefined) return no
     if (taskOf(server) !== null) return 'serverBusy'
     return stateOf(server) === 'active' ? undefined : 'serverMustRunForSoftReboot'
   },
-  'hard-reboot': (server: Server): Verdict => {
-    const no = common(server)
+  'hard-reboot': (server: Server, session: Session): Verdict => {
+    const no = common(server, session)
     if (no !== undefined) return no
     const task = taskOf(server)
     // A hard reboot is the way out of a soft one that the guest ignores.
     if (task !== null && !task.startsWith('reboot')) return 'serverBusy'
     return ['active', 'stopped', 'paused', 'suspended', 'error', 'rescued'].includes(stateOf(server)) ? undefined : 'serverNotBuilt'
   },
-  delete: (server: Server): Verdict => {
+  delete: (server: Server, session: Session): Verdict => {
+    const no = roleCan.change(session)
+    if (no !== undefined) return no
     if (taskOf(server) === 'deleting') return 'serverBeingDeleted'
     return server.locked === true ? 'serverLocked' : undefined
   },
-  console: (server: Server): Verdict => (['active', 'rescued', 'paused'].includes(stateOf(server)) ? undefined : 'serverMustRun'),
+  console: (server: Server, session: Session): Verdict =>
+    roleCan.change(session) ?? (['active', 'rescued', 'paused'].includes(stateOf(server)) ? undefined : 'serverMustRun'),
 }
 
 /** What the roles in the token allow at all: readers look, members change what their project has, administrators do the rest. */
@@ -90,6 +98,8 @@ export const roleCan = {
   change: ({ roles }: Session): Verdict =>
     roles.some((role) => ['member', 'manager', 'admin'].includes(role)) ? undefined : 'needsMember',
   administer: (session: Session): Verdict => (isAdmin(session) ? undefined : 'needsAdmin'),
+  /** Anything at all, in the scope that is chosen. */
+  anything: (session: Session): Verdict => (session.scope.kind === 'project' ? roleCan.change(session) : roleCan.administerPeople(session)),
   /** Users, groups, projects and who has which role: also those who administer one domain. */
   administerPeople: (session: Session): Verdict => (administersPeople(session) ? undefined : 'needsAdmin'),
 }
@@ -147,8 +157,12 @@ export const domainCan = {
 }
 
 export const networkCan = {
-  delete: (network: Network, ports: Port[] | undefined, projectId: string, admin: boolean): Verdict => {
-    if (network.project_id !== projectId && !admin) return 'networkOfAnotherProject'
+  /** Its name, its subnets. */
+  change: (network: Network, session: Session): Verdict =>
+    roleCan.change(session) ?? (network.project_id === session.project.id || isAdmin(session) ? undefined : 'networkOfAnotherProject'),
+  delete: (network: Network, ports: Port[] | undefined, session: Session): Verdict => {
+    const no = networkCan.change(network, session)
+    if (no !== undefined) return no
     // DHCP and metadata ports go with the network; anything else holds it.
     return ports?.some(({ device_owner }) => !device_owner.startsWith('network:dhcp') && !device_owner.startsWith('network:distributed'))
       ? 'networkInUse'
@@ -157,5 +171,6 @@ export const networkCan = {
 }
 
 export const securityGroupCan = {
-  delete: (group: SecurityGroup): Verdict => (group.name === 'default' ? 'securityGroupDefault' : undefined),
+  delete: (group: SecurityGroup, session: Session): Verdict =>
+    roleCan.change(session) ?? (group.name === 'default' ? 'securityGroupDefault' : undefined),
 }

@@ -152,6 +152,16 @@ export function administersPeople(of: Session): boolean {
   return isAdmin(of) || (of.scope.kind === 'domain' && of.roles.some((role) => role === 'admin' || role === 'manager'))
 }
 
+/** Does one see the cloud's own things (roles, all projects): as its administrator, or as a reader of the whole system. */
+export function seesCloud(of: Session): boolean {
+  return isAdmin(of) || (of.scope.kind === 'system' && of.roles.includes('reader'))
+}
+
+/** Does one see users, groups and projects that are not one's own: all of them, or those of the domain that was chosen? */
+export function seesPeople(of: Session): boolean {
+  return administersPeople(of) || (of.scope.kind !== 'project' && of.roles.includes('reader'))
+}
+
 /** In which domain one makes things, unless one says otherwise. */
 export function useHomeDomain(): string {
   const { scope } = useSession()

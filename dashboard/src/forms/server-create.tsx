@@ -3,6 +3,7 @@ import { Button, Checkbox, ExpandableSection, FormSelect, FormSelectOption, Numb
 import { useMutation, useQuery } from '@tanstack/react-query'
 import { getRouteApi, Link, useNavigate } from '@tanstack/react-router'
 import { type ReactNode, useState } from 'react'
+import { roleCan } from '../api/can.ts'
 import { createServer } from '../api/compute.ts'
 import { keys } from '../api/keys.ts'
 import { flavorsQuery, imagesQuery, keyPairsQuery, networksQuery, securityGroupsQuery, subnetsQuery } from '../api/queries.ts'
@@ -11,6 +12,7 @@ import { useSession } from '../api/session.ts'
 import { useText } from '../i18n/index.ts'
 import { Field } from '../ui/field.tsx'
 import { bytes, gibibytes, mebibytes } from '../ui/format.ts'
+import { Nothing } from '../ui/nothing.tsx'
 import { PageHeader, Waiting } from '../ui/pieces.tsx'
 import { Problem } from '../ui/problem.tsx'
 import { KeyPairCreate } from './key-pair-create.tsx'
@@ -109,6 +111,7 @@ export function ServerCreatePage() {
   const t = useText()
   const navigate = useNavigate()
   const search = route.useSearch()
+  const no = roleCan.change(useSession())
   const offer = useOffer()
   const [chosen, setChosen] = useState<Chosen>({
     name: '',
@@ -141,6 +144,7 @@ export function ServerCreatePage() {
       {content}
     </>
   )
+  if (no !== undefined) return frame(<Nothing title={t.why[no]} />)
   if (offer.failed?.error) return frame(<Problem error={offer.failed.error} retry={() => void offer.failed?.refetch()} />)
   if (offer.pending) return frame(<Waiting />)
   const sizes = { disk: (gb: number) => t.launch.tooSmall(gibibytes(gb)), ram: (mb: number) => t.launch.tooSmall(mebibytes(mb)) }

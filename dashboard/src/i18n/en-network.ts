@@ -36,6 +36,7 @@ export const networks = {
 
 export const securityGroups = {
   title: 'Security groups',
+  one: 'Security group',
   create: 'Create security group',
   empty: 'No security groups yet',
   rules: 'Rules',

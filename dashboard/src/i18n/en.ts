@@ -90,6 +90,8 @@ export const en = {
     project: (name: string) => `In the project ${name}`,
     domain: (name: string) => `In the domain ${name}`,
     system: 'Whole system',
+    readOnly: 'Read only',
+    readOnlyLine: 'Your role here is to look. What changes things is left out.',
     administration: 'Administration',
     needsProject: 'This belongs to a project',
     needsProjectLine: 'You are logged in to administer, not in a project. Choose the project that you want to look at.',

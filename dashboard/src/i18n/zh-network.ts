@@ -37,6 +37,7 @@ export const networks: Dictionary['networks'] = {
 
 export const securityGroups: Dictionary['securityGroups'] = {
   title: '安全组',
+  one: '安全组',
   create: '创建安全组',
   empty: '还没有安全组',
   rules: '规则',

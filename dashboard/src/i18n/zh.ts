@@ -91,6 +91,8 @@ export const zh: Dictionary = {
     project: (name) => `在项目 ${name} 中`,
     domain: (name) => `在域 ${name} 中`,
     system: '整个系统',
+    readOnly: '只读',
+    readOnlyLine: '您在此处的角色只能查看，更改操作已隐藏。',
     administration: '管理',
     needsProject: '此页面属于某个项目',
     needsProjectLine: '您当前以管理身份登录，未进入任何项目。请选择要查看的项目。',

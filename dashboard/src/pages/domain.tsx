@@ -3,12 +3,12 @@ import { useQuery } from '@tanstack/react-query'
 import { getRouteApi, Link, useNavigate } from '@tanstack/react-router'
 import { domainQuery, groupsQuery, projectsQuery, usersQuery } from '../api/identity-queries.ts'
 import { useText } from '../i18n/index.ts'
-import { AdminsOnly } from '../ui/admins-only.tsx'
 import { Assignments } from '../ui/assignments.tsx'
+import { DetailPage } from '../ui/detail-page.tsx'
 import { useDomainVerbs } from '../ui/domain-verbs.tsx'
 import { ActionMenu } from '../ui/list.tsx'
-import { Copyable, Facts, PageHeader, Panel, Waiting } from '../ui/pieces.tsx'
-import { Problem } from '../ui/problem.tsx'
+import { MaySee } from '../ui/may-see.tsx'
+import { Copyable, Facts, Panel } from '../ui/pieces.tsx'
 import { EnabledState } from '../ui/state.tsx'
 
 const route = getRouteApi('/inside/domains/$domainId')
@@ -22,56 +22,58 @@ function OneDomain() {
   const groups = useQuery(groupsQuery)
   const projects = useQuery(projectsQuery)
   const { actions, dialog } = useDomainVerbs(() => void navigate({ to: '/domains' }))
-  const back = { to: '/domains', text: t.domains.title } as const
-  const domain = query.data
-  if (domain === undefined)
-    return (
-      <>
-        <PageHeader title={t.domains.one} back={back} />
-        {query.isError ? <Problem error={query.error} retry={() => void query.refetch()} /> : <Waiting />}
-      </>
-    )
   const count = (rows: { domain_id: string }[] | undefined) => rows?.filter(({ domain_id }) => domain_id === domainId).length ?? '…'
   const search = { domain: domainId }
   return (
-    <>
-      <PageHeader title={domain.name} line={domain.description || undefined} back={back} beside={<EnabledState enabled={domain.enabled} />}>
-        <ActionMenu label={`${t.moreActions}: ${domain.name}`} actions={actions(domain)} />
-      </PageHeader>
-      <div className="wisp-panels">
-        <Panel wide>
-          <Facts
-            of={[
-              [t.id, <Copyable key="id" value={domain.id} />],
-              [
-                t.projects.title,
-                <Link key="projects" to="/projects" search={search}>
-                  {count(projects.data)}
-                </Link>,
-              ],
-              [
-                t.users.title,
-                <Link key="users" to="/users" search={search}>
-                  {count(users.data)}
-                </Link>,
-              ],
-              [
-                t.groups.title,
-                <Link key="groups" to="/groups" search={search}>
-                  {count(groups.data)}
-                </Link>,
-              ],
-            ]}
-          />
-        </Panel>
-      </div>
-      <h2 className="wisp-list-heading">{t.roles.title}</h2>
-      <Assignments of={{ domain: domainId }} target={{ kind: 'domain', id: domainId, domain: domainId }} />
-      {dialog}
-    </>
+    <DetailPage
+      query={query}
+      kind={t.domains.one}
+      back={{ to: '/domains', text: t.domains.title }}
+      head={(domain) => ({
+        title: domain.name,
+        line: domain.description || undefined,
+        beside: <EnabledState enabled={domain.enabled} />,
+        actions: <ActionMenu label={`${t.moreActions}: ${domain.name}`} actions={actions(domain)} />,
+      })}
+    >
+      {(domain) => (
+        <>
+          <div className="wisp-panels">
+            <Panel wide>
+              <Facts
+                of={[
+                  [t.id, <Copyable key="id" value={domain.id} />],
+                  [
+                    t.projects.title,
+                    <Link key="projects" to="/projects" search={search}>
+                      {count(projects.data)}
+                    </Link>,
+                  ],
+                  [
+                    t.users.title,
+                    <Link key="users" to="/users" search={search}>
+                      {count(users.data)}
+                    </Link>,
+                  ],
+                  [
+                    t.groups.title,
+                    <Link key="groups" to="/groups" search={search}>
+                      {count(groups.data)}
+                    </Link>,
+                  ],
+                ]}
+              />
+            </Panel>
+          </div>
+          <h2 className="wisp-list-heading">{t.roles.title}</h2>
+          <Assignments of={{ domain: domainId }} target={{ kind: 'domain', id: domainId, domain: domainId }} />
+          {dialog}
+        </>
+      )}
+    </DetailPage>
   )
 }
 
 export function DomainPage() {
-  return <AdminsOnly ofDomains>{() => <OneDomain />}</AdminsOnly>
+  return <MaySee of="people">{() => <OneDomain />}</MaySee>
 }

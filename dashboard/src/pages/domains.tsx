@@ -1,13 +1,14 @@
 // Domains, for administrators of the system: each holds users, groups and projects of its own.
 import { useQuery } from '@tanstack/react-query'
 import { getRouteApi, Link, useNavigate } from '@tanstack/react-router'
+import { roleCan } from '../api/can.ts'
 import { domainsQuery } from '../api/identity-queries.ts'
-import { isAdmin, useSession } from '../api/session.ts'
+import { useSession } from '../api/session.ts'
 import { DomainEdit } from '../forms/domain-edit.tsx'
 import { useText } from '../i18n/index.ts'
-import { AdminsOnly } from '../ui/admins-only.tsx'
 import { useDomainVerbs } from '../ui/domain-verbs.tsx'
 import { ListPage } from '../ui/list-page.tsx'
+import { MaySee } from '../ui/may-see.tsx'
 import { NameFilter } from '../ui/name-filter.tsx'
 import { EnabledState } from '../ui/state.tsx'
 
@@ -26,7 +27,7 @@ function Domains() {
     <ListPage
       title={t.domains.title}
       line={t.domains.line}
-      create={isAdmin(session) ? { button: t.domains.create, form: (close) => <DomainEdit close={close} /> } : undefined}
+      create={{ button: t.domains.create, no: roleCan.administer(session), form: (close) => <DomainEdit close={close} /> }}
       filters={
         <NameFilter
           label={t.domains.filter}
@@ -62,5 +63,5 @@ function Domains() {
 }
 
 export function DomainsPage() {
-  return <AdminsOnly ofDomains>{() => <Domains />}</AdminsOnly>
+  return <MaySee of="people">{() => <Domains />}</MaySee>
 }

@@ -3,21 +3,22 @@ import { Button } from '@patternfly/react-core'
 import { useMutation, useQuery } from '@tanstack/react-query'
 import { getRouteApi, Link, useNavigate } from '@tanstack/react-router'
 import { useState } from 'react'
+import { roleCan } from '../api/can.ts'
 import { groupQuery, usersInGroupQuery, usersQuery } from '../api/identity-queries.ts'
 import { keys } from '../api/keys.ts'
 import { queryClient } from '../api/query-client.ts'
+import { useSession } from '../api/session.ts'
 import { addToGroup, removeFromGroup } from '../api/users.ts'
 import { useText } from '../i18n/index.ts'
-import { AdminsOnly } from '../ui/admins-only.tsx'
 import { Assignments } from '../ui/assignments.tsx'
 import { Collection } from '../ui/collection.tsx'
+import { DetailPage } from '../ui/detail-page.tsx'
 import { useDomainName } from '../ui/domain-filter.tsx'
 import { Field } from '../ui/field.tsx'
 import { useGroupVerbs } from '../ui/group-verbs.tsx'
 import { ActionMenu, List } from '../ui/list.tsx'
+import { MaySee } from '../ui/may-see.tsx'
 import { Pick } from '../ui/pick.tsx'
-import { PageHeader, Waiting } from '../ui/pieces.tsx'
-import { Problem } from '../ui/problem.tsx'
 import { EnabledState } from '../ui/state.tsx'
 import { toastProblem } from '../ui/toasts.tsx'
 
@@ -26,7 +27,8 @@ const route = getRouteApi('/inside/groups/$groupId')
 function Members({ groupId }: { groupId: string }) {
   const t = useText()
   const members = useQuery(usersInGroupQuery(groupId))
-  const users = useQuery(usersQuery)
+  const no = roleCan.administerPeople(useSession())
+  const users = useQuery({ ...usersQuery, enabled: no === undefined })
   const domainName = useDomainName()
   const [added, setAdded] = useState(0)
   const [picked, setPicked] = useState<string>()
@@ -49,25 +51,27 @@ function Members({ groupId }: { groupId: string }) {
   const outside = (users.data ?? []).filter(({ id }) => !inside.has(id))
   return (
     <div className="wisp-card">
-      <form
-        className="wisp-add"
-        onSubmit={(event) => {
-          event.preventDefault()
-          if (picked !== undefined) add.mutate(picked)
-        }}
-      >
-        <Field label={t.groups.addUser} id="group-user" help={t.pickHelp}>
-          <Pick
-            key={added}
-            id="group-user"
-            among={outside.map(({ id, name, domain_id }) => ({ id, name, of: domainName(domain_id) }))}
-            change={setPicked}
-          />
-        </Field>
-        <Button type="submit" className="wisp-add-button" isDisabled={picked === undefined || add.isPending}>
-          {t.add}
-        </Button>
-      </form>
+      {no === undefined && (
+        <form
+          className="wisp-add"
+          onSubmit={(event) => {
+            event.preventDefault()
+            if (picked !== undefined) add.mutate(picked)
+          }}
+        >
+          <Field label={t.groups.addUser} id="group-user" help={t.pickHelp}>
+            <Pick
+              key={added}
+              id="group-user"
+              among={outside.map(({ id, name, domain_id }) => ({ id, name, of: domainName(domain_id) }))}
+              change={setPicked}
+            />
+          </Field>
+          <Button type="submit" className="wisp-add-button" isDisabled={picked === undefined || add.isPending}>
+            {t.add}
+          </Button>
+        </form>
+      )}
       <Collection query={members} all={members.data?.length ?? 0} shown={members.data?.length ?? 0} empty={{ title: t.groups.noMembers }}>
         <List
           label={t.groups.members}
@@ -87,7 +91,7 @@ function Members({ groupId }: { groupId: string }) {
             { title: t.state, cell: ({ enabled }) => <EnabledState enabled={enabled} /> },
             { title: t.domains.one, cell: ({ domain_id }) => domainName(domain_id) },
           ]}
-          actions={({ id }) => [{ title: t.groups.removeUser, run: () => remove.mutate(id), danger: true }]}
+          actions={({ id }) => [{ title: t.groups.removeUser, no, run: () => remove.mutate(id), danger: true }]}
         />
       </Collection>
     </div>
@@ -101,33 +105,30 @@ function OneGroup() {
   const query = useQuery(groupQuery(groupId))
   const domainName = useDomainName()
   const { actions, dialog } = useGroupVerbs(() => void navigate({ to: '/groups' }))
-  const back = { to: '/groups', text: t.groups.title } as const
-  const group = query.data
-  if (group === undefined)
-    return (
-      <>
-        <PageHeader title={t.groups.one} back={back} />
-        {query.isError ? <Problem error={query.error} retry={() => void query.refetch()} /> : <Waiting />}
-      </>
-    )
   return (
-    <>
-      <PageHeader
-        title={group.name}
-        line={`${t.domains.one}: ${domainName(group.domain_id)}${group.description ? ` · ${group.description}` : ''}`}
-        back={back}
-      >
-        <ActionMenu label={`${t.moreActions}: ${group.name}`} actions={actions(group)} />
-      </PageHeader>
-      <h2 className="wisp-list-heading">{t.groups.members}</h2>
-      <Members groupId={groupId} />
-      <h2 className="wisp-list-heading">{t.roles.title}</h2>
-      <Assignments of={{ group: groupId }} actor={{ kind: 'group', id: groupId }} />
-      {dialog}
-    </>
+    <DetailPage
+      query={query}
+      kind={t.groups.one}
+      back={{ to: '/groups', text: t.groups.title }}
+      head={(group) => ({
+        title: group.name,
+        line: `${t.domains.one}: ${domainName(group.domain_id)}${group.description ? ` · ${group.description}` : ''}`,
+        actions: <ActionMenu label={`${t.moreActions}: ${group.name}`} actions={actions(group)} />,
+      })}
+    >
+      {() => (
+        <>
+          <h2 className="wisp-list-heading">{t.groups.members}</h2>
+          <Members groupId={groupId} />
+          <h2 className="wisp-list-heading">{t.roles.title}</h2>
+          <Assignments of={{ group: groupId }} actor={{ kind: 'group', id: groupId }} />
+          {dialog}
+        </>
+      )}
+    </DetailPage>
   )
 }
 
 export function GroupPage() {
-  return <AdminsOnly ofDomains>{() => <OneGroup />}</AdminsOnly>
+  return <MaySee of="people">{() => <OneGroup />}</MaySee>
 }

@@ -2,20 +2,23 @@
 import UsersIcon from '@patternfly/react-icons/dist/esm/icons/users-icon'
 import { useQuery } from '@tanstack/react-query'
 import { getRouteApi, Link, useNavigate } from '@tanstack/react-router'
+import { roleCan } from '../api/can.ts'
 import { groupsQuery } from '../api/identity-queries.ts'
+import { useSession } from '../api/session.ts'
 import { GroupEdit } from '../forms/group-edit.tsx'
 import { useText } from '../i18n/index.ts'
 import type { IdentitySearch } from '../routes.tsx'
-import { AdminsOnly } from '../ui/admins-only.tsx'
 import { DomainFilter, useDomainName } from '../ui/domain-filter.tsx'
 import { useGroupVerbs } from '../ui/group-verbs.tsx'
 import { ListPage } from '../ui/list-page.tsx'
+import { MaySee } from '../ui/may-see.tsx'
 import { NameFilter } from '../ui/name-filter.tsx'
 
 const route = getRouteApi('/inside/groups')
 
 function Groups() {
   const t = useText()
+  const session = useSession()
   const navigate = useNavigate()
   const search = route.useSearch()
   const groups = useQuery(groupsQuery)
@@ -33,6 +36,7 @@ function Groups() {
       title={t.groups.title}
       create={{
         button: t.groups.create,
+        no: roleCan.administerPeople(session),
         form: (close) => <GroupEdit close={close} done={(groupId) => void navigate({ to: '/groups/$groupId', params: { groupId } })} />,
       }}
       filters={
@@ -68,5 +72,5 @@ function Groups() {
 }
 
 export function GroupsPage() {
-  return <AdminsOnly ofDomains>{() => <Groups />}</AdminsOnly>
+  return <MaySee of="people">{() => <Groups />}</MaySee>
 }

@@ -12,9 +12,10 @@ import { isAdmin, useSession } from '../api/session.ts'
 import { NetworkCreate } from '../forms/network-create.tsx'
 import { useText } from '../i18n/index.ts'
 import { Confirm } from '../ui/confirm.tsx'
+import { DetailPage } from '../ui/detail-page.tsx'
 import { shortId } from '../ui/format.ts'
 import { ActionMenu, List } from '../ui/list.tsx'
-import { Copyable, Facts, PageHeader, Panel, PortStatus, Waiting } from '../ui/pieces.tsx'
+import { Copyable, Facts, Panel, PortStatus, Waiting } from '../ui/pieces.tsx'
 import { Problem } from '../ui/problem.tsx'
 
 const route = getRouteApi('/inside/networks/$networkId')
@@ -71,106 +72,117 @@ export function NetworkPage() {
   const subnets = useQuery(subnetsQuery)
   const [form, setForm] = useState<'subnet' | 'delete'>()
   const [doomed, setDoomed] = useState<Subnet>()
-  const network = query.data
-  const back = { to: '/networks', text: t.networks.title } as const
-  if (network === undefined)
-    return (
-      <>
-        <PageHeader title={t.nav.network} back={back} />
-        {query.isError ? <Problem error={query.error} retry={() => void query.refetch()} /> : <Waiting />}
-      </>
-    )
   const own = subnets.data?.filter(({ network_id }) => network_id === networkId) ?? []
-  const no = networkCan.delete(network, ports.data, session.project.id, isAdmin(session))
   const refresh = () => {
     for (const queryKey of [keys.networks, keys.subnets, keys.networkQuotas]) void queryClient.invalidateQueries({ queryKey })
   }
   return (
-    <>
-      <PageHeader title={network.name || network.id} back={back} beside={<PortStatus status={network.status} />}>
-        <Button variant="secondary" onClick={() => setForm('subnet')}>
-          {t.networks.addSubnet}
-        </Button>
-        <ActionMenu
-          label={`${t.moreActions}: ${network.name}`}
-          actions={[{ title: t.delete, danger: true, no, run: () => setForm('delete') }]}
-        />
-      </PageHeader>
-      <div className="wisp-panels">
-        <Panel title={t.nav.network}>
-          <Facts
-            of={[
-              [t.id, <Copyable key="id" value={network.id} />],
-              [t.networks.shared, network.shared ? t.yes : t.no],
-              [t.networks.external, network['router:external'] === true ? t.yes : t.no],
-              [t.networks.mtu, network.mtu],
-              ...(network['provider:network_type'] === undefined
-                ? []
-                : ([
-                    [
-                      t.networks.type,
-                      [network['provider:network_type'], network['provider:segmentation_id']].filter((part) => part != null).join(' '),
-                    ],
-                  ] as [string, string][])),
-            ]}
-          />
-        </Panel>
-        <Panel title={t.networks.subnets} wide>
-          {own.length === 0 ? (
-            <p className="wisp-subtle">{t.networks.noSubnets}</p>
-          ) : (
-            <List
-              label={t.networks.subnets}
-              rows={own}
-              idOf={({ id }) => id}
-              nameOf={({ name, cidr }) => name || cidr}
-              columns={[
-                { title: 'CIDR', main: true, cell: ({ cidr }) => <code>{cidr}</code> },
-                { title: t.name, cell: ({ name }) => name || '—' },
-                { title: t.networks.gateway, cell: ({ gateway_ip }) => (gateway_ip === null ? t.none : <code>{gateway_ip}</code>) },
-                { title: t.networks.dhcp, cell: ({ enable_dhcp }) => (enable_dhcp ? t.yes : t.no) },
-                {
-                  title: t.networks.pools,
-                  cell: ({ allocation_pools }) => allocation_pools.map(({ start, end }) => <div key={start}>{`${start} – ${end}`}</div>),
-                },
-                { title: t.networks.dns, cell: ({ dns_nameservers }) => dns_nameservers.join(', ') || '—' },
+    <DetailPage
+      query={query}
+      kind={t.nav.network}
+      back={{ to: '/networks', text: t.networks.title }}
+      head={(network) => ({
+        title: network.name || network.id,
+        beside: <PortStatus status={network.status} />,
+        actions: (
+          <>
+            {networkCan.change(network, session) === undefined && (
+              <Button variant="secondary" onClick={() => setForm('subnet')}>
+                {t.networks.addSubnet}
+              </Button>
+            )}
+            <ActionMenu
+              label={`${t.moreActions}: ${network.name}`}
+              actions={[
+                { title: t.delete, danger: true, no: networkCan.delete(network, ports.data, session), run: () => setForm('delete') },
               ]}
-              actions={(subnet) => [{ title: t.delete, danger: true, run: () => setDoomed(subnet) }]}
+            />
+          </>
+        ),
+      })}
+    >
+      {(network) => (
+        <>
+          <div className="wisp-panels">
+            <Panel title={t.nav.network}>
+              <Facts
+                of={[
+                  [t.id, <Copyable key="id" value={network.id} />],
+                  [t.networks.shared, network.shared ? t.yes : t.no],
+                  [t.networks.external, network['router:external'] === true ? t.yes : t.no],
+                  [t.networks.mtu, network.mtu],
+                  ...(network['provider:network_type'] === undefined
+                    ? []
+                    : ([
+                        [
+                          t.networks.type,
+                          [network['provider:network_type'], network['provider:segmentation_id']].filter((part) => part != null).join(' '),
+                        ],
+                      ] as [string, string][])),
+                ]}
+              />
+            </Panel>
+            <Panel title={t.networks.subnets} wide>
+              {own.length === 0 ? (
+                <p className="wisp-subtle">{t.networks.noSubnets}</p>
+              ) : (
+                <List
+                  label={t.networks.subnets}
+                  rows={own}
+                  idOf={({ id }) => id}
+                  nameOf={({ name, cidr }) => name || cidr}
+                  columns={[
+                    { title: 'CIDR', main: true, cell: ({ cidr }) => <code>{cidr}</code> },
+                    { title: t.name, cell: ({ name }) => name || '—' },
+                    { title: t.networks.gateway, cell: ({ gateway_ip }) => (gateway_ip === null ? t.none : <code>{gateway_ip}</code>) },
+                    { title: t.networks.dhcp, cell: ({ enable_dhcp }) => (enable_dhcp ? t.yes : t.no) },
+                    {
+                      title: t.networks.pools,
+                      cell: ({ allocation_pools }) =>
+                        allocation_pools.map(({ start, end }) => <div key={start}>{`${start} – ${end}`}</div>),
+                    },
+                    { title: t.networks.dns, cell: ({ dns_nameservers }) => dns_nameservers.join(', ') || '—' },
+                  ]}
+                  actions={(subnet) => [
+                    { title: t.delete, danger: true, no: networkCan.change(network, session), run: () => setDoomed(subnet) },
+                  ]}
+                />
+              )}
+            </Panel>
+            <Ports networkId={networkId} />
+          </div>
+          {form === 'subnet' && <NetworkCreate network={network} close={() => setForm(undefined)} />}
+          {form === 'delete' && (
+            <Confirm
+              title={t.networks.confirmDelete}
+              line={t.networks.confirmDeleteLine}
+              objects={[{ id: network.id, name: network.name || network.id }]}
+              button={t.delete}
+              what={t.networks.doing.delete}
+              run={async () => {
+                await deleteNetwork(networkId)
+                refresh()
+                void navigate({ to: '/networks' })
+              }}
+              close={() => setForm(undefined)}
             />
           )}
-        </Panel>
-        <Ports networkId={networkId} />
-      </div>
-      {form === 'subnet' && <NetworkCreate network={network} close={() => setForm(undefined)} />}
-      {form === 'delete' && (
-        <Confirm
-          title={t.networks.confirmDelete}
-          line={t.networks.confirmDeleteLine}
-          objects={[{ id: network.id, name: network.name || network.id }]}
-          button={t.delete}
-          what={t.networks.doing.delete}
-          run={async () => {
-            await deleteNetwork(networkId)
-            refresh()
-            void navigate({ to: '/networks' })
-          }}
-          close={() => setForm(undefined)}
-        />
+          {doomed !== undefined && (
+            <Confirm
+              title={t.networks.confirmDeleteSubnet}
+              line=""
+              objects={[{ id: doomed.id, name: doomed.name || doomed.cidr }]}
+              button={t.delete}
+              what={t.networks.doing.deleteSubnet}
+              run={async () => {
+                await deleteSubnet(doomed.id)
+                refresh()
+              }}
+              close={() => setDoomed(undefined)}
+            />
+          )}
+        </>
       )}
-      {doomed !== undefined && (
-        <Confirm
-          title={t.networks.confirmDeleteSubnet}
-          line=""
-          objects={[{ id: doomed.id, name: doomed.name || doomed.cidr }]}
-          button={t.delete}
-          what={t.networks.doing.deleteSubnet}
-          run={async () => {
-            await deleteSubnet(doomed.id)
-            refresh()
-          }}
-          close={() => setDoomed(undefined)}
-        />
-      )}
-    </>
+    </DetailPage>
   )
 }

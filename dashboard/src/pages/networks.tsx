@@ -4,12 +4,12 @@ import NetworkIcon from '@patternfly/react-icons/dist/esm/icons/network-icon'
 import { useQuery } from '@tanstack/react-query'
 import { Link } from '@tanstack/react-router'
 import { useState } from 'react'
-import { networkCan } from '../api/can.ts'
+import { networkCan, roleCan } from '../api/can.ts'
 import { keys } from '../api/keys.ts'
 import { deleteNetwork, type Network } from '../api/network.ts'
 import { networksQuery, subnetsQuery } from '../api/queries.ts'
 import { queryClient } from '../api/query-client.ts'
-import { isAdmin, useSession } from '../api/session.ts'
+import { useSession } from '../api/session.ts'
 import { NetworkCreate } from '../forms/network-create.tsx'
 import { useText } from '../i18n/index.ts'
 import { Confirm } from '../ui/confirm.tsx'
@@ -25,7 +25,7 @@ export function NetworksPage() {
   const subnets = useQuery(subnetsQuery)
   const [creating, setCreating] = useState(false)
   const [doomed, setDoomed] = useState<Network>()
-  const create = <Button onClick={() => setCreating(true)}>{t.networks.create}</Button>
+  const create = roleCan.change(session) === undefined && <Button onClick={() => setCreating(true)}>{t.networks.create}</Button>
   return (
     <>
       <PageHeader title={t.networks.title}>{create}</PageHeader>
@@ -72,7 +72,7 @@ export function NetworksPage() {
               {
                 title: t.delete,
                 danger: true,
-                no: networkCan.delete(network, undefined, session.project.id, isAdmin(session)),
+                no: networkCan.delete(network, undefined, session),
                 run: () => setDoomed(network),
               },
             ]}

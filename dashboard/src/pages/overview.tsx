@@ -3,6 +3,7 @@ import { Button } from '@patternfly/react-core'
 import { useQuery } from '@tanstack/react-query'
 import { Link, useNavigate } from '@tanstack/react-router'
 import type { ReactNode } from 'react'
+import { roleCan } from '../api/can.ts'
 import { imagesQuery, keyPairsQuery, limitsQuery, networkQuotasQuery, serverListQuery } from '../api/queries.ts'
 import { useSession } from '../api/session.ts'
 import { useText } from '../i18n/index.ts'
@@ -90,12 +91,14 @@ function GettingStarted() {
 
 function LatestServers() {
   const t = useText()
+  const mayLaunch = roleCan.change(useSession()) === undefined
   const latest = useQuery(serverListQuery({ sort: 'created', dir: 'desc', limit: 6 }))
   if (latest.isPending) return <Waiting />
   if (latest.isError) return <Problem error={latest.error} retry={() => void latest.refetch()} />
-  if (latest.data.servers.length === 0) return <GettingStarted />
+  if (latest.data.servers.length === 0 && mayLaunch) return <GettingStarted />
   return (
     <Panel title={t.overview.running} wide actions={<Link to="/servers">{t.overview.allServers}</Link>}>
+      {latest.data.servers.length === 0 && <p className="wisp-subtle">{t.servers.empty}</p>}
       <ul className="wisp-rows">
         {latest.data.servers.map((server) => (
           <li key={server.id}>
@@ -122,11 +125,12 @@ function LatestServers() {
 export function OverviewPage() {
   const t = useText()
   const navigate = useNavigate()
-  const { project } = useSession()
+  const session = useSession()
+  const mayLaunch = roleCan.change(session) === undefined
   return (
     <>
-      <PageHeader title={t.overview.title} line={project.name}>
-        <Button onClick={() => void navigate({ to: '/servers/launch' })}>{t.servers.launch}</Button>
+      <PageHeader title={t.overview.title} line={session.project.name}>
+        {mayLaunch && <Button onClick={() => void navigate({ to: '/servers/launch' })}>{t.servers.launch}</Button>}
       </PageHeader>
       <div className="wisp-panels">
         <LatestServers />

@@ -1,4 +1,4 @@
-// Projects. Administrators see all of them as the trees they form; everyone else the ones they have a role on.
+// Projects. Who administers or reads the cloud or a domain sees all of them, as the trees they form; everyone else the ones they have a role on.
 import { Button } from '@patternfly/react-core'
 import FolderIcon from '@patternfly/react-icons/dist/esm/icons/folder-icon'
 import { useMutation, useQuery } from '@tanstack/react-query'
@@ -8,7 +8,7 @@ import { roleCan } from '../api/can.ts'
 import { switchProject } from '../api/identity.ts'
 import { projectsOfQuery, projectsQuery } from '../api/identity-queries.ts'
 import { asTree, type Project } from '../api/projects.ts'
-import { administersPeople, useSession } from '../api/session.ts'
+import { seesPeople, useSession } from '../api/session.ts'
 import { ProjectEdit } from '../forms/project-edit.tsx'
 import { useText } from '../i18n/index.ts'
 import type { IdentitySearch } from '../routes.tsx'
@@ -30,11 +30,11 @@ export function ProjectsPage() {
   const session = useSession()
   const navigate = useNavigate()
   const search = route.useSearch()
-  const admin = administersPeople(session)
-  const all = useQuery({ ...projectsQuery, enabled: admin })
-  const own = useQuery({ ...projectsOfQuery(session.user.id), enabled: !admin })
-  const domainName = useDomainName(admin)
-  const projects = admin ? all : own
+  const seesAll = seesPeople(session)
+  const all = useQuery({ ...projectsQuery, enabled: seesAll })
+  const own = useQuery({ ...projectsOfQuery(session.user.id), enabled: !seesAll })
+  const domainName = useDomainName(seesAll)
+  const projects = seesAll ? all : own
   const [creating, setCreating] = useState<{ parent?: Project }>()
   const verbs = useProjectVerbs()
   const enter = useMutation({ mutationFn: switchProject, onError: (error) => toastProblem(t.header.switchProject, error) })
@@ -58,13 +58,13 @@ export function ProjectsPage() {
   )
   return (
     <>
-      <PageHeader title={t.projects.title} line={admin ? undefined : t.projects.ownLine}>
+      <PageHeader title={t.projects.title} line={seesAll ? undefined : t.projects.ownLine}>
         {create}
       </PageHeader>
       <div className="wisp-card">
         <div className="wisp-toolbar">
           <NameFilter label={t.projects.filter} value={search.name ?? ''} change={(name) => change({ name })} />
-          {admin && <DomainFilter value={search.domain} change={(domain) => change({ domain })} />}
+          {seesAll && <DomainFilter value={search.domain} change={(domain) => change({ domain })} />}
         </div>
         <Collection
           query={projects}
@@ -92,14 +92,14 @@ export function ProjectsPage() {
                 ),
               },
               { title: t.state, cell: ({ project }) => <EnabledState enabled={project.enabled} /> },
-              ...(admin ? [{ title: t.domains.one, cell: ({ project }: { project: Project }) => domainName(project.domain_id) }] : []),
+              ...(seesAll ? [{ title: t.domains.one, cell: ({ project }: { project: Project }) => domainName(project.domain_id) }] : []),
               { title: t.description, cell: ({ project }) => project.description || '—', secondary: true },
             ]}
             actions={({ project }) => [
               ...(project.id !== session.project.id && session.projects.some(({ id }) => id === project.id)
                 ? [{ title: t.projects.enter, run: () => enter.mutate(project.id) }]
                 : []),
-              ...(admin ? [{ title: t.projects.createBelow, run: () => setCreating({ parent: project }) }] : []),
+              { title: t.projects.createBelow, no, run: () => setCreating({ parent: project }) },
               ...verbs.actions(project, projects.data ?? []),
             ]}
           />

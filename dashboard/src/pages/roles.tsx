@@ -1,19 +1,21 @@
-// Roles, for administrators: which there are, and which of them bring others along.
+// The cloud's roles: which there are, and which of them bring others along.
 import { Label, LabelGroup } from '@patternfly/react-core'
 import { useMutation, useQuery } from '@tanstack/react-query'
 import { getRouteApi, useNavigate } from '@tanstack/react-router'
 import { useState } from 'react'
+import { roleCan } from '../api/can.ts'
 import { inferencesQuery, rolesQuery } from '../api/identity-queries.ts'
 import { keys } from '../api/keys.ts'
 import { queryClient } from '../api/query-client.ts'
 import { deleteRole, noLongerImplyRole, type Role } from '../api/roles.ts'
+import { useSession } from '../api/session.ts'
 import { ImpliedRole } from '../forms/implied-role.tsx'
 import { RoleEdit } from '../forms/role-edit.tsx'
 import { useText } from '../i18n/index.ts'
-import { AdminsOnly } from '../ui/admins-only.tsx'
 import { Confirm } from '../ui/confirm.tsx'
 import { DomainFilter } from '../ui/domain-filter.tsx'
 import { ListPage } from '../ui/list-page.tsx'
+import { MaySee } from '../ui/may-see.tsx'
 import { toastProblem } from '../ui/toasts.tsx'
 
 const route = getRouteApi('/inside/roles')
@@ -35,11 +37,12 @@ function Roles() {
   })
   const impliedBy = (id: string) => inferences.data?.find(({ prior_role }) => prior_role.id === id)?.implies ?? []
   const rows = roles.data ?? []
+  const no = roleCan.administer(useSession())
   return (
     <ListPage
       title={t.roles.title}
       line={t.roles.line}
-      create={{ button: t.roles.create, form: (done) => <RoleEdit domain={domain} close={done} /> }}
+      create={{ button: t.roles.create, no, form: (done) => <RoleEdit domain={domain} close={done} /> }}
       filters={<DomainFilter value={domain} change={(next) => void navigate({ to: '/roles', search: { domain: next } })} />}
       query={roles}
       empty={{ title: t.roles.empty, line: t.roles.emptyLine }}
@@ -56,8 +59,10 @@ function Roles() {
                   <Label
                     key={implied.id}
                     isCompact
-                    closeBtnAriaLabel={t.roles.noLonger(name, implied.name)}
-                    onClose={() => forget.mutate({ prior: id, implied: implied.id })}
+                    {...(no === undefined && {
+                      closeBtnAriaLabel: t.roles.noLonger(name, implied.name),
+                      onClose: () => forget.mutate({ prior: id, implied: implied.id }),
+                    })}
                   >
                     {implied.name}
                   </Label>
@@ -68,9 +73,9 @@ function Roles() {
         { title: t.description, cell: ({ description }) => description || '—' },
       ]}
       actions={(role) => [
-        { title: t.roles.imply, run: () => setOpen({ kind: 'imply', role }) },
-        { title: t.edit, run: () => setOpen({ kind: 'edit', role }) },
-        { title: t.delete, run: () => setOpen({ kind: 'delete', role }), danger: true, separate: true },
+        { title: t.roles.imply, no, run: () => setOpen({ kind: 'imply', role }) },
+        { title: t.edit, no, run: () => setOpen({ kind: 'edit', role }) },
+        { title: t.delete, no, run: () => setOpen({ kind: 'delete', role }), danger: true, separate: true },
       ]}
     >
       {open?.kind === 'edit' && <RoleEdit role={open.role} domain={domain} close={close} />}
@@ -100,5 +105,5 @@ function Roles() {
 }
 
 export function RolesPage() {
-  return <AdminsOnly>{() => <Roles />}</AdminsOnly>
+  return <MaySee of="cloud">{() => <Roles />}</MaySee>
 }

@@ -3,7 +3,7 @@ import { Button } from '@patternfly/react-core'
 import { useQuery } from '@tanstack/react-query'
 import { Link, useNavigate } from '@tanstack/react-router'
 import { useState } from 'react'
-import { securityGroupCan } from '../api/can.ts'
+import { roleCan, securityGroupCan } from '../api/can.ts'
 import { keys } from '../api/keys.ts'
 import { deleteSecurityGroup, type SecurityGroup } from '../api/network.ts'
 import { securityGroupsQuery } from '../api/queries.ts'
@@ -20,14 +20,14 @@ import { Problem } from '../ui/problem.tsx'
 export function SecurityGroupsPage() {
   const t = useText()
   const navigate = useNavigate()
-  const { project } = useSession()
-  const groups = useQuery(securityGroupsQuery(project.id))
+  const session = useSession()
+  const groups = useQuery(securityGroupsQuery(session.project.id))
   const [creating, setCreating] = useState(false)
   const [doomed, setDoomed] = useState<SecurityGroup>()
   return (
     <>
       <PageHeader title={t.securityGroups.title}>
-        <Button onClick={() => setCreating(true)}>{t.securityGroups.create}</Button>
+        {roleCan.change(session) === undefined && <Button onClick={() => setCreating(true)}>{t.securityGroups.create}</Button>}
       </PageHeader>
       <div className="wisp-card">
         {groups.isPending && <Waiting />}
@@ -52,7 +52,9 @@ export function SecurityGroupsPage() {
               { title: t.securityGroups.rules, cell: ({ security_group_rules }) => security_group_rules.length },
               { title: t.description, cell: ({ description }) => description || '—' },
             ]}
-            actions={(group) => [{ title: t.delete, danger: true, no: securityGroupCan.delete(group), run: () => setDoomed(group) }]}
+            actions={(group) => [
+              { title: t.delete, danger: true, no: securityGroupCan.delete(group, session), run: () => setDoomed(group) },
+            ]}
           />
         )}
       </div>

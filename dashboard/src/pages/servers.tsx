@@ -4,7 +4,7 @@ import ServerIcon from '@patternfly/react-icons/dist/esm/icons/server-icon'
 import { useQuery } from '@tanstack/react-query'
 import { getRouteApi, Link, useNavigate } from '@tanstack/react-router'
 import { useState } from 'react'
-import { serverCan } from '../api/can.ts'
+import { roleCan, serverCan } from '../api/can.ts'
 import type { Server, ServerSort } from '../api/compute.ts'
 import { projectsQuery } from '../api/identity-queries.ts'
 import { imagesQuery, serverListQuery } from '../api/queries.ts'
@@ -25,6 +25,7 @@ const pageSizes = [20, 50, 100]
 
 function BulkActions({ servers, ask }: { servers: Server[]; ask: (verb: Verb, servers: Server[]) => void }) {
   const t = useText()
+  const session = useSession()
   const [open, setOpen] = useState(false)
   const verbs: [Verb, string][] = [
     ['start', t.servers.start],
@@ -46,7 +47,7 @@ function BulkActions({ servers, ask }: { servers: Server[]; ask: (verb: Verb, se
     >
       <DropdownList>
         {verbs.map(([verb, title]) => {
-          const able = servers.filter((server) => serverCan[verb](server) === undefined)
+          const able = servers.filter((server) => serverCan[verb](server, session) === undefined)
           return (
             <DropdownItem
               key={verb}
@@ -144,7 +145,8 @@ export function ServersPage() {
   const change = (next: Partial<ServersSearch>) =>
     void navigate({ to: '/servers', search: { ...search, after: undefined, before: undefined, ...next }, replace: 'name' in next })
   const filtered = search.name !== undefined || search.status !== undefined
-  const launch = <Button onClick={() => void navigate({ to: '/servers/launch' })}>{t.servers.launch}</Button>
+  const mayChange = roleCan.change(session) === undefined
+  const launch = mayChange && <Button onClick={() => void navigate({ to: '/servers/launch' })}>{t.servers.launch}</Button>
   const nothingAtAll = page.isSuccess && servers.length === 0 && !filtered && search.after === undefined && search.before === undefined
   return (
     <>
@@ -163,7 +165,7 @@ export function ServersPage() {
               <FormSelectOption key={status} value={status} label={t.serverStatus[status] ?? status} />
             ))}
           </FormSelect>
-          <BulkActions servers={chosen} ask={ask} />
+          {mayChange && <BulkActions servers={chosen} ask={ask} />}
           {admin && (
             <Switch
               label={t.servers.allProjects}
@@ -195,7 +197,7 @@ export function ServersPage() {
             nameOf={({ name }) => name}
             actions={actions}
             sorting={{ by: sort, dir, change: (by, direction) => change({ sort: by as ServerSort, dir: direction }) }}
-            selection={{ ids: selected, change: setSelected }}
+            {...(mayChange && { selection: { ids: selected, change: setSelected } })}
           />
         )}
         {(page.data?.hasNext === true || page.data?.hasPrevious === true || limit !== 20) && (

@@ -5,11 +5,12 @@ import { getRouteApi, Link, useNavigate } from '@tanstack/react-router'
 import { groupsOfQuery, projectsQuery, userQuery } from '../api/identity-queries.ts'
 import type { User } from '../api/users.ts'
 import { useText } from '../i18n/index.ts'
-import { AdminsOnly } from '../ui/admins-only.tsx'
 import { Assignments } from '../ui/assignments.tsx'
+import { DetailPage } from '../ui/detail-page.tsx'
 import { useDomainName } from '../ui/domain-filter.tsx'
 import { ActionMenu } from '../ui/list.tsx'
-import { Copyable, Facts, PageHeader, Panel, Waiting, When } from '../ui/pieces.tsx'
+import { MaySee } from '../ui/may-see.tsx'
+import { Copyable, Facts, Panel, Waiting, When } from '../ui/pieces.tsx'
 import { Problem } from '../ui/problem.tsx'
 import { EnabledState } from '../ui/state.tsx'
 import { useUserVerbs } from '../ui/user-verbs.tsx'
@@ -61,46 +62,48 @@ function OneUser() {
   const projects = useQuery(projectsQuery)
   const domainName = useDomainName()
   const { actions, dialog } = useUserVerbs(() => void navigate({ to: '/users' }))
-  const back = { to: '/users', text: t.users.title } as const
-  const user = query.data
-  if (user === undefined)
-    return (
-      <>
-        <PageHeader title={t.users.one} back={back} />
-        {query.isError ? <Problem error={query.error} retry={() => void query.refetch()} /> : <Waiting />}
-      </>
-    )
-  const home = projects.data?.find(({ id }) => id === user.default_project_id)?.name ?? user.default_project_id
+  const homeOf = ({ default_project_id: home }: User) => projects.data?.find(({ id }) => id === home)?.name ?? home
   return (
-    <>
-      <PageHeader title={user.name} line={user.description || undefined} back={back} beside={<EnabledState enabled={user.enabled} />}>
-        <ActionMenu label={`${t.moreActions}: ${user.name}`} actions={actions(user)} />
-      </PageHeader>
-      <div className="wisp-panels">
-        <Panel title={t.users.one}>
-          <Facts
-            of={[
-              [t.id, <Copyable key="id" value={user.id} />],
-              [t.domains.one, domainName(user.domain_id)],
-              [t.users.email, user.email],
-              [t.users.defaultProject, home],
-              [
-                t.users.passwordExpires,
-                user.password_expires_at == null ? t.users.never : <When key="expires" time={user.password_expires_at} />,
-              ],
-            ]}
-          />
-        </Panel>
-        <Groups userId={userId} />
-        <Options options={user.options} />
-      </div>
-      <h2 className="wisp-list-heading">{t.roles.title}</h2>
-      <Assignments of={{ user: userId }} actor={{ kind: 'user', id: userId }} />
-      {dialog}
-    </>
+    <DetailPage
+      query={query}
+      kind={t.users.one}
+      back={{ to: '/users', text: t.users.title }}
+      head={(user) => ({
+        title: user.name,
+        line: user.description || undefined,
+        beside: <EnabledState enabled={user.enabled} />,
+        actions: <ActionMenu label={`${t.moreActions}: ${user.name}`} actions={actions(user)} />,
+      })}
+    >
+      {(user) => (
+        <>
+          <div className="wisp-panels">
+            <Panel title={t.users.one}>
+              <Facts
+                of={[
+                  [t.id, <Copyable key="id" value={user.id} />],
+                  [t.domains.one, domainName(user.domain_id)],
+                  [t.users.email, user.email],
+                  [t.users.defaultProject, homeOf(user)],
+                  [
+                    t.users.passwordExpires,
+                    user.password_expires_at == null ? t.users.never : <When key="expires" time={user.password_expires_at} />,
+                  ],
+                ]}
+              />
+            </Panel>
+            <Groups userId={userId} />
+            <Options options={user.options} />
+          </div>
+          <h2 className="wisp-list-heading">{t.roles.title}</h2>
+          <Assignments of={{ user: userId }} actor={{ kind: 'user', id: userId }} />
+          {dialog}
+        </>
+      )}
+    </DetailPage>
   )
 }
 
 export function UserPage() {
-  return <AdminsOnly ofDomains>{() => <OneUser />}</AdminsOnly>
+  return <MaySee of="people">{() => <OneUser />}</MaySee>
 }

@@ -3,14 +3,15 @@ import { FormSelect, FormSelectOption } from '@patternfly/react-core'
 import UserIcon from '@patternfly/react-icons/dist/esm/icons/user-icon'
 import { useQuery } from '@tanstack/react-query'
 import { getRouteApi, Link, useNavigate } from '@tanstack/react-router'
+import { roleCan } from '../api/can.ts'
 import { projectsQuery, usersQuery } from '../api/identity-queries.ts'
 import { useSession } from '../api/session.ts'
 import { UserEdit } from '../forms/user-edit.tsx'
 import { useText } from '../i18n/index.ts'
 import type { IdentitySearch } from '../routes.tsx'
-import { AdminsOnly } from '../ui/admins-only.tsx'
 import { DomainFilter, useDomainName } from '../ui/domain-filter.tsx'
 import { ListPage } from '../ui/list-page.tsx'
+import { MaySee } from '../ui/may-see.tsx'
 import { NameFilter } from '../ui/name-filter.tsx'
 import { EnabledState } from '../ui/state.tsx'
 import { useUserVerbs } from '../ui/user-verbs.tsx'
@@ -39,6 +40,7 @@ function Users() {
       title={t.users.title}
       create={{
         button: t.users.create,
+        no: roleCan.administerPeople(session),
         form: (close) => <UserEdit close={close} done={(userId) => void navigate({ to: '/users/$userId', params: { userId } })} />,
       }}
       filters={
@@ -92,5 +94,5 @@ function Users() {
 }
 
 export function UsersPage() {
-  return <AdminsOnly ofDomains>{() => <Users />}</AdminsOnly>
+  return <MaySee of="people">{() => <Users />}</MaySee>
 }

@@ -81,14 +81,13 @@ export function Assignments({ of, target, actor }: AssignmentsProps) {
           { title: t.domains.one, cell: ({ user, group }) => (user ?? group)?.domain?.name ?? '—', secondary: true },
         ]
       : [{ title: t.roles.where, main: true, cell: Target }]
-  const add = (
-    <Button isDisabled={no !== undefined} onClick={() => setAdding(true)}>
-      {t.roles.grant}
-    </Button>
-  )
   return (
     <div className="wisp-card">
-      <div className="wisp-toolbar">{add}</div>
+      {no === undefined && (
+        <div className="wisp-toolbar">
+          <Button onClick={() => setAdding(true)}>{t.roles.grant}</Button>
+        </div>
+      )}
       <Collection query={assignments} all={rows.length} shown={rows.length} empty={{ title: t.roles.noAssignments }}>
         <List
           label={t.roles.assignments}

@@ -4,6 +4,7 @@ import {
   DropdownGroup,
   DropdownItem,
   DropdownList,
+  Label,
   Masthead,
   MastheadBrand,
   MastheadContent,
@@ -17,6 +18,7 @@ import {
 import { useMutation } from '@tanstack/react-query'
 import { Link, useNavigate, useRouter } from '@tanstack/react-router'
 import { type ReactNode, useState } from 'react'
+import { roleCan } from '../api/can.ts'
 import { revokeToken, scopesOf, switchRegion, switchScope } from '../api/identity.ts'
 import { useLive } from '../api/live.ts'
 import { type Scope, sessionEnded, useSession } from '../api/session.ts'
@@ -176,6 +178,13 @@ export function Header() {
             }
             groups={places}
           />
+          {roleCan.anything(session) !== undefined && (
+            <Tooltip content={t.scope.readOnlyLine}>
+              <Label isCompact variant="outline" className="wisp-read-only">
+                {t.scope.readOnly}
+              </Label>
+            </Tooltip>
+          )}
           <span className="wisp-header-space" />
           <LiveSign />
           <LanguageMenu />

@@ -3,7 +3,7 @@ import { Nav, NavGroup, NavItem, Page, PageSidebar, PageSidebarBody, SkipToConte
 import { Link, Outlet, useLocation, useRouter } from '@tanstack/react-router'
 import { type ReactNode, Suspense, useEffect } from 'react'
 import { followEvents } from '../api/live.ts'
-import { administersPeople, currentSession, isAdmin, onSessionChange, useSession, whyEnded } from '../api/session.ts'
+import { currentSession, isAdmin, onSessionChange, seesCloud, seesPeople, useSession, whyEnded } from '../api/session.ts'
 import { useText } from '../i18n/index.ts'
 import { Header } from './header.tsx'
 import { Waiting } from './pieces.tsx'
@@ -67,11 +67,11 @@ function Navigation() {
             {inProject && <NavLink to="/limits">{t.nav.limits}</NavLink>}
             {inProject && <NavLink to="/application-credentials">{t.nav.applicationCredentials}</NavLink>}
           </NavGroup>
-          {administersPeople(session) && (
+          {seesPeople(session) && (
             <NavGroup title={t.nav.admin}>
               <NavLink to="/users">{t.nav.users}</NavLink>
               <NavLink to="/groups">{t.nav.groups}</NavLink>
-              {isAdmin(session) && <NavLink to="/roles">{t.nav.roles}</NavLink>}
+              {seesCloud(session) && <NavLink to="/roles">{t.nav.roles}</NavLink>}
               <NavLink to="/domains">{t.nav.domains}</NavLink>
               {isAdmin(session) && inProject && <NavLink to="/hypervisors">{t.nav.hypervisors}</NavLink>}
             </NavGroup>

@@ -3,7 +3,7 @@ import { Checkbox, Divider, Dropdown, DropdownItem, DropdownList, MenuToggle } f
 import EllipsisVIcon from '@patternfly/react-icons/dist/esm/icons/ellipsis-v-icon'
 import { Table, Tbody, Td, Th, Thead, Tr } from '@patternfly/react-table'
 import { Fragment, type ReactNode, useState } from 'react'
-import type { Verdict } from '../api/can.ts'
+import { isForbidden, type Verdict } from '../api/can.ts'
 import { useText } from '../i18n/index.ts'
 
 export type Column<T> = { title: string; cell: (row: T) => ReactNode; sort?: string; main?: boolean; secondary?: boolean }
@@ -22,10 +22,12 @@ type ListProps<T> = {
   selection?: { ids: ReadonlySet<string>; change: (ids: ReadonlySet<string>) => void }
 }
 
-/** The menu of what can be done to one object. */
+/** The menu of what can be done to one object; nothing for those who may do none of it. */
 export function ActionMenu({ label, actions }: { label: string; actions: RowAction[] }) {
   const t = useText()
   const [open, setOpen] = useState(false)
+  const offered = actions.filter(({ no }) => !isForbidden(no))
+  if (offered.length === 0) return null
   return (
     <Dropdown
       isOpen={open}
@@ -44,9 +46,9 @@ export function ActionMenu({ label, actions }: { label: string; actions: RowActi
       )}
     >
       <DropdownList>
-        {actions.map(({ title, run, no, danger = false, separate = false }) => (
+        {offered.map(({ title, run, no, danger = false, separate = false }, index) => (
           <Fragment key={title}>
-            {separate && <Divider component="li" />}
+            {separate && index > 0 && <Divider component="li" />}
             <DropdownItem
               isDanger={danger && no === undefined}
               isAriaDisabled={no !== undefined}
@@ -64,6 +66,7 @@ export function ActionMenu({ label, actions }: { label: string; actions: RowActi
 
 export function List<T>({ label, rows, columns, idOf, nameOf, actions, sorting, selection }: ListProps<T>) {
   const t = useText()
+  const anyAction = actions !== undefined && rows.some((row) => actions(row).some(({ no }) => !isForbidden(no)))
   const allSelected = selection !== undefined && rows.length > 0 && rows.every((row) => selection.ids.has(idOf(row)))
   const toggle = (id: string, on: boolean) => {
     const ids = new Set(selection?.ids)
@@ -106,7 +109,7 @@ export function List<T>({ label, rows, columns, idOf, nameOf, actions, sorting, 
               {title}
             </Th>
           ))}
-          {actions !== undefined && <Th screenReaderText={t.actions} />}
+          {anyAction && <Th screenReaderText={t.actions} />}
         </Tr>
       </Thead>
       <Tbody>
@@ -131,7 +134,7 @@ export function List<T>({ label, rows, columns, idOf, nameOf, actions, sorting, 
                 {cell(row)}
               </Td>
             ))}
-            {actions !== undefined && (
+            {anyAction && (
               <Td isActionCell>
                 <ActionMenu label={`${t.moreActions}: ${nameOf(row)}`} actions={actions(row)} />
               </Td>

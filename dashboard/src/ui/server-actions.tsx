@@ -6,6 +6,7 @@ import { serverCan } from '../api/can.ts'
 import { actOnServer, deleteServer, type Server, type ServerAction } from '../api/compute.ts'
 import { keys } from '../api/keys.ts'
 import { queryClient } from '../api/query-client.ts'
+import { useSession } from '../api/session.ts'
 import { useText } from '../i18n/index.ts'
 import { Confirm } from './confirm.tsx'
 import type { RowAction } from './list.tsx'
@@ -61,17 +62,18 @@ export function useServerVerbs(afterDelete?: () => void): { ask: (verb: Verb, se
 
 export function useServerActions(ask: (verb: Verb, servers: Server[]) => void): (server: Server) => RowAction[] {
   const t = useText()
+  const session = useSession()
   const navigate = useNavigate()
   return (server) => [
     {
       title: t.servers.console,
-      no: serverCan.console(server),
+      no: serverCan.console(server, session),
       run: () => void navigate({ to: '/servers/$serverId', params: { serverId: server.id }, search: { tab: 'console' } }),
     },
-    { title: t.servers.start, no: serverCan.start(server), run: () => ask('start', [server]), separate: true },
-    { title: t.servers.stop, no: serverCan.stop(server), run: () => ask('stop', [server]) },
-    { title: t.servers.softReboot, no: serverCan['soft-reboot'](server), run: () => ask('soft-reboot', [server]) },
-    { title: t.servers.hardReboot, no: serverCan['hard-reboot'](server), run: () => ask('hard-reboot', [server]) },
-    { title: t.delete, no: serverCan.delete(server), run: () => ask('delete', [server]), danger: true, separate: true },
+    { title: t.servers.start, no: serverCan.start(server, session), run: () => ask('start', [server]), separate: true },
+    { title: t.servers.stop, no: serverCan.stop(server, session), run: () => ask('stop', [server]) },
+    { title: t.servers.softReboot, no: serverCan['soft-reboot'](server, session), run: () => ask('soft-reboot', [server]) },
+    { title: t.servers.hardReboot, no: serverCan['hard-reboot'](server, session), run: () => ask('hard-reboot', [server]) },
+    { title: t.delete, no: serverCan.delete(server, session), run: () => ask('delete', [server]), danger: true, separate: true },
   ]
 }

@@ -9,10 +9,10 @@ import { imageQuery } from '../../api/queries.ts'
 import { useSession } from '../../api/session.ts'
 import { useText } from '../../i18n/index.ts'
 import { type ImageTab, imageTabs } from '../../routes.tsx'
+import { DetailPage } from '../../ui/detail-page.tsx'
 import { useImageActions } from '../../ui/image-actions.tsx'
 import { ActionMenu } from '../../ui/list.tsx'
-import { ImageStatus, PageHeader, Waiting } from '../../ui/pieces.tsx'
-import { Problem } from '../../ui/problem.tsx'
+import { ImageStatus, Waiting } from '../../ui/pieces.tsx'
 import { ImageOverview } from './overview.tsx'
 
 const route = getRouteApi('/inside/images/$imageId')
@@ -39,37 +39,46 @@ export function ImagePage() {
   const { tab = 'overview' } = route.useSearch()
   const query = useQuery(imageQuery(imageId))
   const { actions, dialog } = useImageActions(() => void navigate({ to: '/images' }))
-  const back = { to: '/images', text: t.images.title } as const
-  const image = query.data
-  if (image === undefined)
-    return (
-      <>
-        <PageHeader title={t.launch.image} back={back} />
-        {query.isError ? <Problem error={query.error} retry={() => void query.refetch()} /> : <Waiting />}
-      </>
-    )
   const open = (next: ImageTab) =>
     void navigate({ to: '/images/$imageId', params: { imageId }, search: { tab: next === 'overview' ? undefined : next } })
   return (
-    <>
-      <PageHeader title={image.name || image.id} back={back} beside={<ImageStatus status={image.status} />}>
-        {imageCan.launch(image, session) === undefined && (
-          <Button onClick={() => void navigate({ to: '/servers/launch', search: { image: image.id } })}>{t.images.launch}</Button>
-        )}
-        <ActionMenu label={`${t.moreActions}: ${image.name || image.id}`} actions={actions(image)} />
-      </PageHeader>
-      {query.isError && <Problem error={query.error} retry={() => void query.refetch()} />}
-      <Tabs activeKey={tab} onSelect={(_event, next) => open(next as ImageTab)} aria-label={image.name || image.id} className="wisp-tabs">
-        {imageTabs.map((name) => (
-          <Tab key={name} eventKey={name} title={<TabTitleText>{t.image[name]}</TabTitleText>} tabContentId={`tab-${name}`} />
-        ))}
-      </Tabs>
-      <div role="tabpanel" id={`tab-${tab}`} aria-label={t.image[tab]} className="wisp-tab">
-        <Suspense fallback={<Waiting />}>
-          <TabContent tab={tab} image={image} />
-        </Suspense>
-      </div>
-      {dialog}
-    </>
+    <DetailPage
+      query={query}
+      kind={t.launch.image}
+      back={{ to: '/images', text: t.images.title }}
+      head={(image) => ({
+        title: image.name || image.id,
+        beside: <ImageStatus status={image.status} />,
+        actions: (
+          <>
+            {imageCan.launch(image, session) === undefined && (
+              <Button onClick={() => void navigate({ to: '/servers/launch', search: { image: image.id } })}>{t.images.launch}</Button>
+            )}
+            <ActionMenu label={`${t.moreActions}: ${image.name || image.id}`} actions={actions(image)} />
+          </>
+        ),
+      })}
+    >
+      {(image) => (
+        <>
+          <Tabs
+            activeKey={tab}
+            onSelect={(_event, next) => open(next as ImageTab)}
+            aria-label={image.name || image.id}
+            className="wisp-tabs"
+          >
+            {imageTabs.map((name) => (
+              <Tab key={name} eventKey={name} title={<TabTitleText>{t.image[name]}</TabTitleText>} tabContentId={`tab-${name}`} />
+            ))}
+          </Tabs>
+          <div role="tabpanel" id={`tab-${tab}`} aria-label={t.image[tab]} className="wisp-tab">
+            <Suspense fallback={<Waiting />}>
+              <TabContent tab={tab} image={image} />
+            </Suspense>
+          </div>
+          {dialog}
+        </>
+      )}
+    </DetailPage>
   )
 }

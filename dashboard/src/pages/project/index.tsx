@@ -3,13 +3,12 @@ import { Tab, Tabs, TabTitleText } from '@patternfly/react-core'
 import { useQuery } from '@tanstack/react-query'
 import { getRouteApi, useNavigate } from '@tanstack/react-router'
 import { projectQuery, projectsQuery } from '../../api/identity-queries.ts'
-import { administersPeople, useSession } from '../../api/session.ts'
+import { seesPeople, useSession } from '../../api/session.ts'
 import { useText } from '../../i18n/index.ts'
 import { type ProjectTab, projectTabs } from '../../routes.tsx'
 import { Assignments } from '../../ui/assignments.tsx'
+import { DetailPage } from '../../ui/detail-page.tsx'
 import { ActionMenu } from '../../ui/list.tsx'
-import { PageHeader, Waiting } from '../../ui/pieces.tsx'
-import { Problem } from '../../ui/problem.tsx'
 import { useProjectVerbs } from '../../ui/project-verbs.tsx'
 import { Quotas } from '../../ui/quotas.tsx'
 import { EnabledState } from '../../ui/state.tsx'
@@ -23,47 +22,44 @@ export function ProjectPage() {
   const navigate = useNavigate()
   const { projectId } = route.useParams()
   const { tab = 'overview' } = route.useSearch()
-  const admin = administersPeople(session)
+  const seesAll = seesPeople(session)
   const query = useQuery(projectQuery(projectId))
-  const all = useQuery({ ...projectsQuery, enabled: admin })
+  const all = useQuery({ ...projectsQuery, enabled: seesAll })
   const { actions, dialog } = useProjectVerbs(() => void navigate({ to: '/projects' }))
-  const back = { to: '/projects', text: t.projects.title } as const
-  const project = query.data
-  if (project === undefined)
-    return (
-      <>
-        <PageHeader title={t.projects.one} back={back} />
-        {query.isError ? <Problem error={query.error} retry={() => void query.refetch()} /> : <Waiting />}
-      </>
-    )
   const open = (next: ProjectTab) =>
     void navigate({ to: '/projects/$projectId', params: { projectId }, search: { tab: next === 'overview' ? undefined : next } })
   // Who else has a role is for administrators to know; what is used is asked of services that know projects only.
-  const tabs = projectTabs.filter((name) => (admin || name !== 'members') && (name !== 'quotas' || session.scope.kind === 'project'))
+  const tabs = projectTabs.filter((name) => (seesAll || name !== 'members') && (name !== 'quotas' || session.scope.kind === 'project'))
   const shown = tabs.includes(tab) ? tab : 'overview'
   return (
-    <>
-      <PageHeader
-        title={project.name}
-        line={project.description || undefined}
-        back={back}
-        beside={<EnabledState enabled={project.enabled} />}
-      >
-        <ActionMenu label={`${t.moreActions}: ${project.name}`} actions={actions(project, all.data ?? [])} />
-      </PageHeader>
-      <Tabs activeKey={shown} onSelect={(_event, next) => open(next as ProjectTab)} aria-label={project.name} className="wisp-tabs">
-        {tabs.map((name) => (
-          <Tab key={name} eventKey={name} title={<TabTitleText>{t.project[name]}</TabTitleText>} tabContentId={`tab-${name}`} />
-        ))}
-      </Tabs>
-      <div role="tabpanel" id={`tab-${shown}`} aria-label={t.project[shown]} className="wisp-tab">
-        {shown === 'overview' && <ProjectOverview project={project} />}
-        {shown === 'members' && (
-          <Assignments of={{ project: project.id }} target={{ kind: 'project', id: project.id, domain: project.domain_id }} />
-        )}
-        {shown === 'quotas' && <Quotas projectId={project.id} />}
-      </div>
-      {dialog}
-    </>
+    <DetailPage
+      query={query}
+      kind={t.projects.one}
+      back={{ to: '/projects', text: t.projects.title }}
+      head={(project) => ({
+        title: project.name,
+        line: project.description || undefined,
+        beside: <EnabledState enabled={project.enabled} />,
+        actions: <ActionMenu label={`${t.moreActions}: ${project.name}`} actions={actions(project, all.data ?? [])} />,
+      })}
+    >
+      {(project) => (
+        <>
+          <Tabs activeKey={shown} onSelect={(_event, next) => open(next as ProjectTab)} aria-label={project.name} className="wisp-tabs">
+            {tabs.map((name) => (
+              <Tab key={name} eventKey={name} title={<TabTitleText>{t.project[name]}</TabTitleText>} tabContentId={`tab-${name}`} />
+            ))}
+          </Tabs>
+          <div role="tabpanel" id={`tab-${shown}`} aria-label={t.project[shown]} className="wisp-tab">
+            {shown === 'overview' && <ProjectOverview project={project} />}
+            {shown === 'members' && (
+              <Assignments of={{ project: project.id }} target={{ kind: 'project', id: project.id, domain: project.domain_id }} />
+            )}
+            {shown === 'quotas' && <Quotas projectId={project.id} />}
+          </div>
+          {dialog}
+        </>
+      )}
+    </DetailPage>
   )
 }

@@ -4,7 +4,7 @@ import { useQuery } from '@tanstack/react-query'
 import { Link } from '@tanstack/react-router'
 import { projectsQuery } from '../../api/identity-queries.ts'
 import type { Project } from '../../api/projects.ts'
-import { administersPeople, useSession } from '../../api/session.ts'
+import { seesPeople, useSession } from '../../api/session.ts'
 import { useText } from '../../i18n/index.ts'
 import { useDomainName } from '../../ui/domain-filter.tsx'
 import { Copyable, Facts, Panel } from '../../ui/pieces.tsx'
@@ -12,9 +12,9 @@ import { Copyable, Facts, Panel } from '../../ui/pieces.tsx'
 export function ProjectOverview({ project }: { project: Project }) {
   const t = useText()
   const session = useSession()
-  const admin = administersPeople(session)
-  const domainName = useDomainName(admin)
-  const projects = useQuery({ ...projectsQuery, enabled: admin })
+  const seesAll = seesPeople(session)
+  const domainName = useDomainName(seesAll)
+  const projects = useQuery({ ...projectsQuery, enabled: seesAll })
   const parent = projects.data?.find(({ id }) => id === project.parent_id)
   const below = projects.data?.filter(({ parent_id }) => parent_id === project.id) ?? []
   const link = ({ id, name }: Project) => (

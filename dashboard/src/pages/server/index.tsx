@@ -3,14 +3,15 @@ import { Button, Tab, Tabs, TabTitleText } from '@patternfly/react-core'
 import { useQuery } from '@tanstack/react-query'
 import { getRouteApi, useNavigate } from '@tanstack/react-router'
 import { lazy, Suspense } from 'react'
-import { serverCan } from '../../api/can.ts'
+import { roleCan, serverCan } from '../../api/can.ts'
 import type { Server } from '../../api/compute.ts'
 import { serverQuery } from '../../api/queries.ts'
+import { useSession } from '../../api/session.ts'
 import { useText } from '../../i18n/index.ts'
 import { type ServerTab, serverTabs } from '../../routes.tsx'
+import { DetailPage } from '../../ui/detail-page.tsx'
 import { ActionMenu } from '../../ui/list.tsx'
-import { PageHeader, ServerStatus, Waiting } from '../../ui/pieces.tsx'
-import { Problem } from '../../ui/problem.tsx'
+import { ServerStatus, Waiting } from '../../ui/pieces.tsx'
 import { useServerActions, useServerVerbs } from '../../ui/server-actions.tsx'
 import { ServerOverview } from './overview.tsx'
 
@@ -28,7 +29,9 @@ function TabContent({ tab, server }: { tab: ServerTab; server: Server }) {
     case 'log':
       return <ServerLog server={server} />
     case 'console':
-      return <ServerConsole server={server} />
+      return <ServerConsole key="vnc" server={server} protocol="vnc" />
+    case 'serial':
+      return <ServerConsole key="serial" server={server} protocol="serial" />
     case 'timeline':
       return <ServerTimeline server={server} />
     case 'interfaces':
@@ -36,52 +39,62 @@ function TabContent({ tab, server }: { tab: ServerTab; server: Server }) {
   }
 }
 
+/** What readers of a project may not read: all of it can carry secrets. */
+const ofMembers: ServerTab[] = ['log', 'console', 'serial']
+
 export function ServerPage() {
   const t = useText()
+  const session = useSession()
   const navigate = useNavigate()
   const { serverId } = route.useParams()
   const { tab = 'overview' } = route.useSearch()
   const query = useQuery(serverQuery(serverId))
   const { ask, dialog } = useServerVerbs(() => void navigate({ to: '/servers' }))
   const actions = useServerActions(ask)
-  const back = { to: '/servers', text: t.servers.title } as const
-  if (query.data === undefined)
-    return (
-      <>
-        <PageHeader title={t.servers.one} back={back} />
-        {query.isError ? <Problem error={query.error} retry={() => void query.refetch()} /> : <Waiting />}
-      </>
-    )
-  const server = query.data
+  const tabs = serverTabs.filter((name) => roleCan.change(session) === undefined || !ofMembers.includes(name))
+  const shown = tabs.includes(tab) ? tab : 'overview'
   const open = (next: ServerTab) =>
     void navigate({ to: '/servers/$serverId', params: { serverId }, search: { tab: next === 'overview' ? undefined : next } })
   return (
-    <>
-      <PageHeader title={server.name} back={back} beside={<ServerStatus server={server} />}>
-        {serverCan.start(server) === undefined && (
-          <Button variant="secondary" onClick={() => ask('start', [server])}>
-            {t.servers.start}
-          </Button>
-        )}
-        {tab !== 'console' && serverCan.console(server) === undefined && (
-          <Button variant="secondary" onClick={() => open('console')}>
-            {t.server.console}
-          </Button>
-        )}
-        <ActionMenu label={`${t.moreActions}: ${server.name}`} actions={actions(server)} />
-      </PageHeader>
-      {query.isError && <Problem error={query.error} retry={() => void query.refetch()} />}
-      <Tabs activeKey={tab} onSelect={(_event, next) => open(next as ServerTab)} aria-label={server.name} className="wisp-tabs">
-        {serverTabs.map((name) => (
-          <Tab key={name} eventKey={name} title={<TabTitleText>{t.server[name]}</TabTitleText>} tabContentId={`tab-${name}`} />
-        ))}
-      </Tabs>
-      <div role="tabpanel" id={`tab-${tab}`} aria-label={t.server[tab]} className="wisp-tab">
-        <Suspense fallback={<Waiting />}>
-          <TabContent tab={tab} server={server} />
-        </Suspense>
-      </div>
-      {dialog}
-    </>
+    <DetailPage
+      query={query}
+      kind={t.servers.one}
+      back={{ to: '/servers', text: t.servers.title }}
+      head={(server) => ({
+        title: server.name,
+        beside: <ServerStatus server={server} />,
+        actions: (
+          <>
+            {serverCan.start(server, session) === undefined && (
+              <Button variant="secondary" onClick={() => ask('start', [server])}>
+                {t.servers.start}
+              </Button>
+            )}
+            {shown !== 'console' && serverCan.console(server, session) === undefined && (
+              <Button variant="secondary" onClick={() => open('console')}>
+                {t.server.console}
+              </Button>
+            )}
+            <ActionMenu label={`${t.moreActions}: ${server.name}`} actions={actions(server)} />
+          </>
+        ),
+      })}
+    >
+      {(server) => (
+        <>
+          <Tabs activeKey={shown} onSelect={(_event, next) => open(next as ServerTab)} aria-label={server.name} className="wisp-tabs">
+            {tabs.map((name) => (
+              <Tab key={name} eventKey={name} title={<TabTitleText>{t.server[name]}</TabTitleText>} tabContentId={`tab-${name}`} />
+            ))}
+          </Tabs>
+          <div role="tabpanel" id={`tab-${shown}`} aria-label={t.server[shown]} className="wisp-tab">
+            <Suspense fallback={<Waiting />}>
+              <TabContent tab={shown} server={server} />
+            </Suspense>
+          </div>
+          {dialog}
+        </>
+      )}
+    </DetailPage>
   )
 }
