@@ -1,6 +1,17 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { domainCan, imageCan, isForbidden, isTransitional, networkCan, projectCan, roleCan, securityGroupCan, serverCan, userCan } from './can.ts'
+import {
+  domainCan,
+  imageCan,
+  isForbidden,
+  isTransitional,
+  networkCan,
+  projectCan,
+  roleCan,
+  securityGroupCan,
+  serverCan,
+  userCan,
+} from './can.ts'
 import type { Server } from './compute.ts'
 import type { Image } from './image.ts'
 import type { Network, Port, SecurityGroup } from './network.ts'

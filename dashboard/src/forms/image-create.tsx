@@ -114,11 +114,11 @@ export function ImageCreate({ close, done }: { close: () => void; done: (imageId
       <ExpandableSection toggleText={t.images.more} isExpanded={more} onToggle={(_event, open) => setMore(open)} isIndented>
         <div className="wisp-column">
           <div className="wisp-row">
-            <Field label={t.images.minDisk} id="image-min-disk">
-              <WholeNumber id="image-min-disk" label={t.images.minDisk} value={minDisk} change={setMinDisk} disabled={busy} />
+            <Field label={t.images.minDiskIn} id="image-min-disk">
+              <WholeNumber id="image-min-disk" label={t.images.minDiskIn} value={minDisk} change={setMinDisk} disabled={busy} />
             </Field>
-            <Field label={t.images.minRam} id="image-min-ram">
-              <WholeNumber id="image-min-ram" label={t.images.minRam} value={minRam} change={setMinRam} disabled={busy} />
+            <Field label={t.images.minRamIn} id="image-min-ram">
+              <WholeNumber id="image-min-ram" label={t.images.minRamIn} value={minRam} change={setMinRam} disabled={busy} />
             </Field>
             <Field label={t.images.containerFormat} id="image-container">
               <FormSelect

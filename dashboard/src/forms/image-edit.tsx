@@ -92,11 +92,11 @@ export function ImageEdit({ image, close }: { image: Image; close: () => void })
         )}
       </div>
       <div className="wisp-inline wisp-inline-top">
-        <Field label={t.images.minDisk} id="image-min-disk">
-          <WholeNumber id="image-min-disk" label={t.images.minDisk} value={minDisk} change={setMinDisk} />
+        <Field label={t.images.minDiskIn} id="image-min-disk">
+          <WholeNumber id="image-min-disk" label={t.images.minDiskIn} value={minDisk} change={setMinDisk} />
         </Field>
-        <Field label={t.images.minRam} id="image-min-ram">
-          <WholeNumber id="image-min-ram" label={t.images.minRam} value={minRam} change={setMinRam} />
+        <Field label={t.images.minRamIn} id="image-min-ram">
+          <WholeNumber id="image-min-ram" label={t.images.minRamIn} value={minRam} change={setMinRam} />
         </Field>
       </div>
       <Field label={t.images.tags} id="image-tags" help={t.images.tagsHelp}>

@@ -180,6 +180,8 @@ export function ServerCreatePage() {
               <NumberInput
                 inputProps={{ id: 'server-count' }}
                 inputAriaLabel={t.launch.count}
+                minusBtnAriaLabel={`${t.less}: ${t.launch.count}`}
+                plusBtnAriaLabel={`${t.more}: ${t.launch.count}`}
                 value={chosen.count}
                 min={1}
                 max={100}

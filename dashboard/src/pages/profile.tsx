@@ -59,7 +59,10 @@ export function ProfilePage() {
           <ul className="wisp-plain-list">
             {projects.data?.map(({ id, name, description }) => (
               <li key={id}>
-                {name} <span className="wisp-subtle">{description}</span>
+                <Link to="/projects/$projectId" params={{ projectId: id }}>
+                  {name}
+                </Link>{' '}
+                <span className="wisp-subtle">{description}</span>
               </li>
             ))}
           </ul>

@@ -12,14 +12,18 @@ const theme = { background: '#05070f', foreground: '#d7def5', cursor: '#5eead4',
 
 /** The largest letters (CSS px) with which the whole terminal fits into a place of this size; a letter of the font is 0.6 wide and 1.2 high. */
 const fontFor = ({ width, height }: DOMRectReadOnly) =>
-  Math.max(7, Math.min(22, Math.floor(Math.min((width - 32) / columns / 0.602, (height - 16) / rows / 1.2))))
+  Math.max(7, Math.min(26, Math.floor(Math.min((width - 32) / columns / 0.602, (height - 16) / rows / 1.2))))
 
 export function SerialTerminal({ token, renew, children }: ConsoleProps) {
   const t = useText()
+  const label = t.console.serialLabel
   const place = useRef<HTMLElement>(null)
   const inside = useRef<HTMLDivElement>(null)
   const terminal = useRef<Terminal>(undefined)
   const [{ state, reason }, setState] = useState<{ state: ConsoleState; reason?: string }>({ state: 'connecting' })
+  useEffect(() => {
+    Terminal.strings.promptLabel = label
+  }, [label])
   useEffect(() => {
     let socket: WebSocket | undefined
     let gone = false
@@ -71,7 +75,7 @@ export function SerialTerminal({ token, renew, children }: ConsoleProps) {
       help={t.console.serialKeyboard}
       leave={() => terminal.current?.blur()}
       place={
-        <section ref={place} className="wisp-screen-place wisp-terminal" aria-label={t.console.serialLabel}>
+        <section ref={place} className="wisp-screen-place wisp-terminal" aria-label={label}>
           <div ref={inside} />
         </section>
       }

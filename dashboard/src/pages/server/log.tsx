@@ -40,6 +40,7 @@ export function ServerLog({ server }: { server: Server }) {
           value={wanted}
           onChange={(_event, value) => setWanted(value)}
           onClear={() => setWanted('')}
+          resetButtonLabel={t.clearFilters}
           className="wisp-filter"
         />
         <Switch label={t.server.follow} isChecked={follow} onChange={(_event, on) => setFollow(on)} />
