@@ -28,12 +28,14 @@ async function consoleCloud(context: TestContext) {
   })
   const id = String(made.body.server?.id)
   await cloud.until(id, (server) => String(server?.status) === 'ACTIVE')
-  const ticket = async (who = 'demo') => {
-    const answer = await cloud.ask(who, 'POST', `/servers/${id}/remote-consoles`, { remote_console: { protocol: 'vnc', type: 'novnc' } })
-    return { status: answer.status, token: URL.parse(String(answer.body.remote_console?.url))?.searchParams.get('token') ?? '' }
+  const ticket = async (who = 'demo', protocol: 'vnc' | 'serial' = 'vnc') => {
+    const remote_console = { protocol, type: protocol === 'vnc' ? 'novnc' : 'serial' }
+    const answer = await cloud.ask(who, 'POST', `/servers/${id}/remote-consoles`, { remote_console })
+    const url = String(answer.body.remote_console?.url)
+    return { status: answer.status, url, token: URL.parse(url)?.searchParams.get('token') ?? '' }
   }
-  const open = (token: string, options: { origin?: string } = {}) =>
-    new WebSocket(`ws://127.0.0.1:${port}/console/v1/vnc?token=${token}`, ['binary'], options)
+  const open = (token: string, options: { origin?: string } = {}, protocol = 'vnc') =>
+    new WebSocket(`ws://127.0.0.1:${port}/console/v1/${protocol}?token=${token}`, ['binary'], options)
   return { cloud, host, port, credentials: `Bearer ${joined.host_id}.${joined.secret}`, ticket, open }
 }
 
@@ -108,6 +110,23 @@ describe('consoles', () => {
     const { token } = await ticket()
     assert.match(((await once(open(token, { origin: 'http://evil.example' }), 'error')) as [Error])[0].message, /403/)
     assert.match(((await once(open('none'), 'error')) as [Error])[0].message, /401/)
+  })
+
+  it('gives the WebSocket of a serial port, not a page, and its ticket opens no screen and is not used up by trying', async (context) => {
+    const { cloud, ticket, open } = await consoleCloud(context)
+    const { url, token } = await ticket('demo', 'serial')
+    assert.match(url, /^ws:\/\/[^/]+\/console\/v1\/serial\?token=/)
+    assert.match(((await once(open(token), 'error')) as [Error])[0].message, /401/)
+    const asked: Question[] = []
+    answering(context, cloud, (question) => {
+      asked.push(question)
+      return { status: 409, body: { message: 'The server is not running.' } }
+    })
+    await once(open(token, {}, 'serial'), 'close')
+    assert.deepEqual(
+      asked.map((question) => question.what === 'tunnel' && question.protocol),
+      ['serial'],
+    )
   })
 
   it('closes with the reason when the host cannot open the console', async (context) => {
