@@ -78,8 +78,11 @@ export function ImageCreate({ close, done }: { close: () => void; done: (imageId
   const choose = (next: Source) => {
     const { file, uri } = next
     if (next.from === 'file' && file !== undefined && file !== source.file) {
-      setName((old) => (old === '' ? nameOfFile(file.name) : old))
-      void recognise(file).then(setDiskFormat)
+      // Both at once: who sees the name may go on, and must not go on with the format of nothing.
+      void recognise(file).then((format) => {
+        setDiskFormat(format)
+        setName((old) => (old === '' ? nameOfFile(file.name) : old))
+      })
     }
     if (next.from === 'web' && uri !== source.uri) setDiskFormat(formatOfName(uri.trim()))
     setSource(next)
