@@ -4,7 +4,6 @@ import {
   DropdownGroup,
   DropdownItem,
   DropdownList,
-  Label,
   Masthead,
   MastheadBrand,
   MastheadContent,
@@ -180,9 +179,7 @@ export function Header() {
           />
           {roleCan.anything(session) !== undefined && (
             <Tooltip content={t.scope.readOnlyLine}>
-              <Label isCompact variant="outline" className="wisp-read-only">
-                {t.scope.readOnly}
-              </Label>
+              <span className="wisp-read-only">{t.scope.readOnly}</span>
             </Tooltip>
           )}
           <span className="wisp-header-space" />
