@@ -5,6 +5,7 @@ import { describe, it, type TestContext } from 'node:test'
 import fc from 'fast-check'
 import { miscounted } from '../../../test/miscounted.ts'
 import type { Tx } from '../../database/connect.ts'
+import { setLimitModel } from '../../identity/control/limits.ts'
 import { imageId, list, type TestCloud, testCloud } from '../testing.ts'
 
 const launch = (cloud: TestCloud, more: object = {}, who = 'demo') =>
@@ -81,6 +82,30 @@ describe('quotas of compute', () => {
     assert.equal(list((await cloud.ask('demo', 'GET', '/servers')).body.servers).length, 1)
     assert.equal((await launch(cloud, { networks: 'none' })).status, 202)
     assert.deepEqual(await miscounted(cloud.db.read), [])
+  })
+
+  it('makes as many as fit into the domain, where limits have two levels', async (context) => {
+    const cloud = await cloudOf(context, { engine: false })
+    const { read } = cloud.db
+    await cloud.db.write((tx) => setLimitModel(tx, 'strict_two_level'))
+    await register(read, 'compute', 'servers', 5)
+    const all = { id: 'of d', registered_limit_id: 'servers', domain_id: 'd', resource_limit: 6 }
+    await read.insertInto('identity.limit').values(all).execute()
+    const servers = async (who: string) => list((await cloud.ask(who, 'GET', '/servers')).body.servers).length
+    assert.equal((await launch(cloud, { min_count: 1, max_count: 8 })).status, 202)
+    assert.equal(await servers('demo'), 5, 'as many as the project may have')
+    assert.equal((await launch(cloud, { min_count: 2, max_count: 3 }, 'other')).status, 403, 'not even two fit into the domain')
+    assert.equal((await launch(cloud, { min_count: 1, max_count: 3 }, 'other')).status, 202)
+    assert.equal(await servers('other'), 1, 'as many as the domain has left')
+    await read.updateTable('identity.limit').set({ resource_limit: 9 }).execute()
+    const both = await Promise.all(['other', 'other'].map((who) => launch(cloud, { min_count: 1, max_count: 2 }, who)))
+    assert.deepEqual(
+      both.map(({ status }) => status),
+      [202, 202],
+      'two that come at once take what is left, and no more',
+    )
+    assert.equal(await servers('other'), 4)
+    assert.deepEqual(await miscounted(read), [])
   })
 
   it('limits a user within the project', async (context) => {

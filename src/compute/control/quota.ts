@@ -80,8 +80,8 @@ export async function roomFor(
 ): Promise<number> {
   await engine.hold(tx, projectId, { quota, names: counted })
   const now = await standingsOf(tx, projectId, userId)
-  const room = engine.roomFor(quota, sizeOf(flavor), now, await roomOfUser(tx, projectId, userId, flavor, now, most))
-  return Math.max(room, least)
+  const inProject = engine.roomFor(quota, sizeOf(flavor), now, await roomOfUser(tx, projectId, userId, flavor, now, most))
+  return Math.max(await engine.roomInDomain<Counted>(tx, projectId, quota, sizeOf(flavor), inProject), least)
 }
 
 /**

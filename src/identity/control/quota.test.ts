@@ -7,7 +7,7 @@ import type { Tx } from '../../database/connect.ts'
 import { type TestDatabase, testDatabase } from '../../database/testing.ts'
 import { setLimitModel } from './limits.ts'
 import { forgetLimits, setLimits } from './own-quota.ts'
-import { everyProject, hold, over, roomFor, standings } from './quota.ts'
+import { everyProject, hold, over, roomFor, roomInDomain, standings } from './quota.ts'
 
 const MiB = 1024 ** 2
 const quota = { service: 'kitchen', resources: { pots: { limit: 5 }, pans: { limit: -1 }, space: { limit: 3, unit: MiB } } }
@@ -210,6 +210,33 @@ describe('quotas', () => {
       ),
     )
     assert.deepEqual(counts.sort(), [0, 0, 0, 1, 2, 2])
+  })
+
+  test('who holds the counts knows how many fit into the domain, too', async () => {
+    const { db } = database
+    await sql`delete from kitchen.pot`.execute(db.read)
+    await db.write((tx) => setLimitModel(tx, 'strict_two_level'))
+    await db.read
+      .insertInto('identity.registered_limit')
+      .values({ id: 'two', service_id: 's', resource_name: 'pots', default_limit: 6 })
+      .execute()
+    const counts = await Promise.all(
+      ['a', 'b', 'a', 'b', 'aa', 'a'].map((project) =>
+        db.write(async (tx) => {
+          await hold<Resource>(tx, project, { quota, names: ['pots'] })
+          const inProject = roomFor<Resource>(quota, { pots: 1 }, await standings(tx, project, quota), 4)
+          const count = await roomInDomain<Resource>(tx, project, quota, { pots: 1 }, inProject)
+          await sql`insert into kitchen.pot select ${project} from generate_series(1, ${count}::int)`.execute(tx)
+          assert.deepEqual(await over<Resource>(tx, project, { quota, names: ['pots'] }), [])
+          return count
+        }),
+      ),
+    )
+    assert.deepEqual(counts.sort(), [0, 0, 0, 0, 2, 4])
+    await db.write((tx) => setLimitModel(tx, 'flat'))
+    assert.equal(await roomInDomain<Resource>(db.read, 'a', quota, { pots: 1 }, 4), 4, 'flat: each project by itself')
+    await db.read.deleteFrom('identity.registered_limit').execute()
+    await sql`delete from kitchen.pot`.execute(db.read)
   })
 
   test('how many fit', () => {

@@ -88,19 +88,35 @@ export async function hold<R extends string>(tx: Tx, projectId: string, { quota,
     on conflict (project_id, service, resource) do update set used = u.used`.execute(tx)
 }
 
-/** How many things of this size still fit, at most `most`: for requests that are content with fewer. */
+/** How many things of this size still fit, at most `most`: for requests that are content with fewer. What `now` says nothing of is not limited. */
 export function roomFor<R extends string>(
   quota: Quota<R>,
   size: Partial<Record<R, number>>,
-  now: Record<R, Standing>,
+  now: Partial<Record<R, Standing>>,
   most: number,
 ): number {
   const rooms = (Object.keys(size) as R[]).map((name) => {
-    const { used, limit } = now[name]
+    const { used, limit } = now[name] ?? { used: 0, limit: -1 }
     const each = (size[name] ?? 0) / (quota.resources[name].unit ?? 1)
     return limit < 0 || each === 0 ? most : Math.floor((limit - used) / each)
   })
   return Math.max(0, Math.min(most, ...rooms))
+}
+
+/** The same of all projects of the domain together, where limits have two levels. Who asks holds the counts; what is answered stays true, too. */
+export async function roomInDomain<R extends string>(
+  tx: Tx,
+  projectId: string,
+  quota: Quota<R>,
+  size: Partial<Record<R, number>>,
+  most: number,
+): Promise<number> {
+  const rows = await read(tx, projectId, [{ quota, names: Object.keys(size) as R[] }])
+  const now = (await inDomain(tx, rows)).map(({ row, used }) => [
+    row.resource,
+    { used: Math.floor(used / row.unit), limit: row.domain_limit },
+  ])
+  return roomFor(quota, size, Object.fromEntries(now) as Partial<Record<R, Standing>>, most)
 }
 
 interface Fact {
@@ -162,11 +178,14 @@ async function read(tx: Tx, projectId: string, asked: Asked[], userId = ''): Pro
 const beyond = ({ service, resource, unit }: Row, used: number, limit: number): Over[] =>
   limit >= 0 && used > limit * unit ? [{ service, resource, used: Math.floor(used / unit), limit }] : []
 
+const overInDomain = async (tx: Tx, rows: Row[]): Promise<Over[]> =>
+  (await inDomain(tx, rows)).flatMap(({ row, used }) => beyond(row, used, row.domain_limit!))
+
 /**
- * What all projects of the domain have too much of. Those who change counts of different projects wait for each other here, and look only
- * then, in a statement of its own, that sees what was committed meanwhile.
+ * What all projects of the domain have together, of that of which the domain may have so much. Those who change counts of different projects
+ * wait for each other here, and look only then, in a statement of its own, that sees what was committed meanwhile.
  */
-async function overInDomain(tx: Tx, rows: Row[]): Promise<Over[]> {
+async function inDomain(tx: Tx, rows: Row[]): Promise<{ row: Row; used: number }[]> {
   const limited = rows.filter((row) => row.domain_id !== null && row.domain_limit !== null)
   if (limited.length === 0) return []
   const domain = limited[0]!.domain_id
@@ -176,5 +195,5 @@ async function overInDomain(tx: Tx, rows: Row[]): Promise<Over[]> {
     select u.service, u.resource, sum(u.used)::bigint as used from identity.usage u join identity.project p on p.id = u.project_id
     where p.domain_id = ${domain} and u.service = any(${services}::text[]) group by 1, 2`.execute(tx)
   const used = new Map(sums.map((sum) => [`${sum.service} ${sum.resource}`, sum.used]))
-  return limited.flatMap((row) => beyond(row, used.get(`${row.service} ${row.resource}`) ?? 0, row.domain_limit!))
+  return limited.map((row) => ({ row, used: used.get(`${row.service} ${row.resource}`) ?? 0 }))
 }
