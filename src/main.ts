@@ -49,7 +49,7 @@ const commands: Record<string, Command> = {
     load: async () => (await import('./cli/policy.ts')).policy,
   },
   'rotate-keys': {
-    usage: '[--secret-key]',
+    usage: '[--secret-key] [--revoke-tokens]',
     summary: "seal tokens and users' credentials with new keys at once",
     load: async () => (await import('./start/rotate-keys.ts')).rotateKeysNow,
   },

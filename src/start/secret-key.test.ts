@@ -9,6 +9,7 @@ import { sql } from 'kysely'
 import { type Config, loadConfig } from '../config.ts'
 import { type TestDatabase, testDatabase } from '../database/testing.ts'
 import { sealIn, sealingKeyIn, unseal } from '../identity/control/sealed.ts'
+import { ensureTokenKey, tokenKeys } from '../identity/control/token-keys.ts'
 import { readSecretKeys, sealingKeys, secretKeyFile, writeSecret } from './files.ts'
 import { replaceSecretKey, sealedColumns } from './secret-key.ts'
 
@@ -56,15 +57,15 @@ describe('another secret.key', () => {
     const read = async () =>
       (await db.read.selectFrom('identity.oauth_consumer').select('secret').where('id', '=', id).executeTakeFirstOrThrow()).secret
 
-    assert.match(await replaceSecretKey(config, db, false), /Copy the file to every controller/)
+    assert.match(await replaceSecretKey(config, db), /Copy the file to every controller/)
     const [, second] = readSecretKeys(secretKeyFile(home))
     assert.equal(unseal(first!, name, await read()).toString(), 'secret')
     assert.deepEqual(await db.write((tx) => sealingKeyIn(tx, keys)), first, 'the next one does not seal yet')
-    assert.match(await replaceSecretKey(config, db, false), /Copy the file/, 'asked again, it is the same key')
+    assert.match(await replaceSecretKey(config, db), /Copy the file/, 'asked again, it is the same key')
     assert.deepEqual(readSecretKeys(secretKeyFile(home)), [first, second])
 
     const elsewhere = () => [first!, second!]
-    assert.match(await replaceSecretKey(config, db, true), /has a new key/)
+    assert.match(await replaceSecretKey(config, db, { copied: true }), /has a new key/)
     assert.deepEqual(keys(), [second])
     assert.equal(unseal(second!, name, await read()).toString(), 'secret')
     assert.throws(() => unseal(first!, name, Buffer.alloc(40)), /another secret\.key/)
@@ -76,11 +77,29 @@ describe('another secret.key', () => {
     )
   })
 
+  test('where all tokens shall be void, no key of theirs is left but the next', async () => {
+    const { db } = database
+    const keys = sealingKeys(home)
+    await db.write((tx) => ensureTokenKey(tx, keys))
+    const left = async () =>
+      (await db.read.selectFrom('identity.token_key').select('id').orderBy('created_at').execute()).map(({ id }) => id)
+    const [first] = await left()
+    await replaceSecretKey(config, db)
+    await replaceSecretKey(config, db, { copied: true })
+    assert.deepEqual([(await left()).length, (await left())[0]], [2, first], 'else the last one still opens')
+    assert.match(await replaceSecretKey(config, db, { revoke: true }), /--copied --revoke-tokens/)
+    assert.equal((await left()).length, 2, 'nothing is void before all controllers have the file')
+    assert.match(await replaceSecretKey(config, db, { copied: true, revoke: true }), /everybody has to sign in again/)
+    assert.equal((await left()).length, 1)
+    assert.notEqual((await left())[0], first)
+    await tokenKeys(db, keys).newest()
+  })
+
   test('a file of another cloud changes nothing', async () => {
     const file = secretKeyFile(home)
     writeSecret(file, randomBytes(32).toString('base64'))
     const before = fs.readFileSync(file, 'utf8')
-    await assert.rejects(replaceSecretKey(config, database.db, true), /another secret\.key/)
+    await assert.rejects(replaceSecretKey(config, database.db, { copied: true }), /another secret\.key/)
     assert.equal(fs.readFileSync(file, 'utf8'), before)
   })
 })

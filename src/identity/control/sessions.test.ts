@@ -5,7 +5,7 @@ import { after, before, describe, test } from 'node:test'
 import { hints } from '../../work/hint.ts'
 import { type Json, passwords, type TestCloud, testCloud } from '../testing.ts'
 import { openSessions, type Sessions } from './sessions.ts'
-import { rotateTokenKeys } from './token-keys.ts'
+import { replaceTokenKeys, rotateTokenKeys } from './token-keys.ts'
 
 describe('sessions', () => {
   let cloud: TestCloud
@@ -174,6 +174,20 @@ describe('sessions', () => {
     const sealed = await fresh.seal(session.claims)
     assert.notEqual(sealed.split('.')[0], token.split('.')[0])
     await assert.rejects(openSessions(cloud.db, () => [Buffer.alloc(32)]).open(token), /secret\.key/)
+  })
+
+  test('once all keys are replaced no token is good any more, wherever it is remembered, nor one that is made with an old key', async () => {
+    const { name, token } = await someone()
+    const thief = openSessions(cloud.db, cloud.key)
+    const session = await thief.open(token)
+    assert.ok(session && (await elsewhere.open(token)))
+    const receipt = await elsewhere.sealNote(9, { ids: [], numbers: [], texts: ['x'], bytes: [] })
+    await cloud.db.write((tx) => replaceTokenKeys(tx, cloud.key))
+    const forged = await thief.seal({ ...session.claims, issuedAt: Date.now() })
+    for (const void_ of [token, forged, admin]) assert.equal(await works(void_), false)
+    assert.equal(await elsewhere.openNote(9, receipt), null)
+    assert.ok(await works(await cloud.signIn(name, 'p')))
+    admin = await cloud.signIn('admin', passwords.admin)
   })
 
   test('a user with two factors needs both', async () => {

@@ -60,8 +60,9 @@ export function sessionsOf(db: Database, sealingKey: SealingKeys): Sessions {
 export function openSessions(db: Database, sealingKey: SealingKeys): Sessions {
   const keys = tokenKeys(db, sealingKey)
   const revoked = revocations()
-  const opened = new Map<string, { claims: Claims; session?: Session }>()
-  // What is read into a map that was replaced meanwhile is never seen again: a slow read can't bring old facts into the new one.
+  // What is read into a map that was replaced meanwhile is never seen again: a slow read can't bring old facts into the new one, nor a token
+  // whose key is gone.
+  let opened = new Map<string, { claims: Claims; session?: Session }>()
   let facts = new Map<string, Promise<Facts | null>>()
   let epoch = -1
   let checkedAt = Number.NEGATIVE_INFINITY
@@ -74,6 +75,8 @@ export function openSessions(db: Database, sealingKey: SealingKeys): Sessions {
     const now = await db.read.selectFrom('identity.epoch').select(['value', 'revocations']).executeTakeFirstOrThrow()
     await revoked.readTo(now.revocations, db.read)
     if (now.value !== epoch) {
+      keys.forget()
+      opened = new Map()
       facts = new Map()
       epoch = now.value
     }
@@ -106,10 +109,10 @@ export function openSessions(db: Database, sealingKey: SealingKeys): Sessions {
     }
   }
 
-  const keep = (token: string, entry: { claims: Claims; session?: Session }) => {
-    const oldest = opened.size >= mostTokens ? opened.keys().next().value : undefined
-    if (oldest !== undefined) opened.delete(oldest)
-    opened.set(token, entry)
+  const keep = (token: string, entry: { claims: Claims; session?: Session }, into: typeof opened) => {
+    const oldest = into.size >= mostTokens ? into.keys().next().value : undefined
+    if (oldest !== undefined) into.delete(oldest)
+    into.set(token, entry)
   }
 
   const factsKey = ({ user, scope, federation, delegation }: About): string => {
@@ -131,8 +134,9 @@ export function openSessions(db: Database, sealingKey: SealingKeys): Sessions {
 
   return {
     async seal(claims) {
+      const into = opened
       const token = await sealToken(keys, claims)
-      keep(token, { claims })
+      keep(token, { claims }, into)
       return token
     },
 
@@ -150,16 +154,18 @@ export function openSessions(db: Database, sealingKey: SealingKeys): Sessions {
     serviceProviders: untilChanged(() => readServiceProviders(db.read)),
 
     async open(token) {
-      let entry = opened.get(token)
+      if (!isSure()) await makeSure()
+      const known = opened
+      let entry = known.get(token)
       if (!entry) {
         const claims = await openToken(keys, token)
         if (!claims) return null
         entry = { claims }
-        keep(token, entry)
+        keep(token, entry, known)
       }
       const { claims } = entry
       if (claims.expiresAt <= Date.now()) {
-        opened.delete(token)
+        known.delete(token)
         return null
       }
       if (!isSure()) await makeSure()

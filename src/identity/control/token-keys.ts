@@ -3,6 +3,7 @@
 import { randomBytes } from 'node:crypto'
 import { sql } from 'kysely'
 import type { Database, Tx } from '../../database/connect.ts'
+import { identityChanged } from './changed.ts'
 import { type SealingKeys, sealIn, unsealWith } from './sealed.ts'
 
 export interface TokenKey {
@@ -13,6 +14,8 @@ export interface TokenKey {
 export interface TokenKeys {
   newest(): Promise<TokenKey>
   find(id: string): Promise<TokenKey | undefined>
+  /** Some may have been removed: they are read anew before one is used again. */
+  forget(): void
 }
 
 // The longest WISP_TOKEN_LIFETIME is a week.
@@ -41,6 +44,14 @@ export async function rotateTokenKeys(tx: Tx, sealingKey: SealingKeys): Promise<
   )
 }
 
+/** A new key instead of all that there are: every token is void, on every controller within a second of commit, and whoever has a key has none. */
+export async function replaceTokenKeys(tx: Tx, sealingKey: SealingKeys): Promise<void> {
+  await sql`select from identity.epoch for update`.execute(tx)
+  await tx.deleteFrom('identity.token_key').execute()
+  await addTokenKey(tx, sealingKey)
+  await identityChanged(tx)
+}
+
 async function addTokenKey(tx: Tx, sealingKey: SealingKeys): Promise<void> {
   const id = randomBytes(3).toString('base64url')
   await tx
@@ -49,41 +60,54 @@ async function addTokenKey(tx: Tx, sealingKey: SealingKeys): Promise<void> {
     .execute()
 }
 
+interface Known {
+  keys: Map<string, TokenKey>
+  newest: TokenKey | undefined
+  readAt: number
+}
+
 /** The keys as this process knows them; read when first needed, and again when a token names one that it doesn't know. */
 export function tokenKeys(db: Database, sealingKey: SealingKeys): TokenKeys {
-  let known = new Map<string, TokenKey>()
-  let newest: TokenKey | undefined
-  let readAt = Number.NEGATIVE_INFINITY
-  let reading: Promise<void> | undefined
+  let known: Known | undefined
+  let reading: Promise<Known> | undefined
 
-  const read = async () => {
+  const read = async (): Promise<Known> => {
     const rows = await db.read.selectFrom('identity.token_key').selectAll().orderBy('created_at').execute()
-    const fresh = new Map<string, TokenKey>()
+    const keys = new Map<string, TokenKey>()
     for (const { id, sealed } of rows) {
       const raw = unsealWith(sealingKey, nameOfTokenKey(id), sealed)
-      const key = await crypto.subtle.importKey('raw', new Uint8Array(raw), 'AES-GCM', false, ['encrypt', 'decrypt'])
-      fresh.set(id, known.get(id) ?? { id, key })
+      keys.set(id, { id, key: await crypto.subtle.importKey('raw', new Uint8Array(raw), 'AES-GCM', false, ['encrypt', 'decrypt']) })
     }
-    known = fresh
-    newest = fresh.get(rows.at(-1)?.id ?? '')
-    readAt = performance.now()
+    return { keys, newest: keys.get(rows.at(-1)?.id ?? ''), readAt: performance.now() }
   }
-  const readAgain = () => {
-    reading ??= read().finally(() => {
-      reading = undefined
-    })
-    return reading
+  const readAgain = (): Promise<Known> => {
+    if (reading) return reading
+    const mine: Promise<Known> = read()
+      .then((fresh) => {
+        // What was being read when all was to be forgotten serves those who waited for it, and nobody after them.
+        if (reading === mine) known = fresh
+        return fresh
+      })
+      .finally(() => {
+        if (reading === mine) reading = undefined
+      })
+    reading = mine
+    return mine
   }
+  const ifYounger = (age: number) => (known && performance.now() - known.readAt <= age ? known : undefined)
 
   return {
     async newest() {
-      if (!newest || performance.now() - readAt > refresh) await readAgain()
+      const { newest } = ifYounger(refresh) ?? (await readAgain())
       if (!newest) throw new Error('There is no token key: the cloud was not bootstrapped')
       return newest
     },
     async find(id) {
-      if (!known.has(id) && performance.now() - readAt > pause) await readAgain()
-      return known.get(id)
+      return known?.keys.get(id) ?? (ifYounger(pause) ?? (await readAgain())).keys.get(id)
+    },
+    forget() {
+      known = undefined
+      reading = undefined
     },
   }
 }
