@@ -112,8 +112,11 @@ export async function startEmbedded(home: string, options: EmbeddedOptions = {})
   const lone = await lock(path.join(at.root, 'lock'))
   try {
     const running = embeddedPid(home)
-    if (!running) await start(home, at, options)
-    await ready(at)
+    const ensure = async () => {
+      if (!embeddedPid(home)) await start(home, at, options)
+    }
+    await ensure()
+    await ready(at, ensure)
     const pid = embeddedPid(home)
     if (!pid) throw new Error(`PostgreSQL started and ended at once. Its log: ${at.log}`)
     return { pid, adopted: pid === running, socket: at.socket }
@@ -299,8 +302,9 @@ async function launch(at: Places, bin: string, owner: Owner): Promise<void> {
   }
 }
 
-// A server that was killed may take a while to replay its log; connections are refused until then.
-async function ready(at: Places): Promise<void> {
+// A server that was killed may take a while to replay its log; connections are refused until then. One that was dying when it was looked for
+// is gone by now, and has to be started after all.
+async function ready(at: Places, ensure: () => Promise<void>): Promise<void> {
   const { default: pg } = await import('pg') // only here, so that the supervisor stays small
   const until = performance.now() + 60_000
   for (;;) {
@@ -317,6 +321,7 @@ async function ready(at: Places): Promise<void> {
       if (!starting || performance.now() > until)
         throw new Error(`PostgreSQL does not answer in ${at.socket.host}: ${String(error)}`, { cause: error })
       await sleep(50)
+      await ensure()
     } finally {
       await client.end().catch(() => {})
     }

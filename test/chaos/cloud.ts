@@ -9,6 +9,7 @@ import path from 'node:path'
 import { sql } from 'kysely'
 import { type Config, loadConfig } from '../../src/config.ts'
 import { connect, type Database } from '../../src/database/connect.ts'
+import { embeddedPid, startEmbedded } from '../../src/database/embedded.ts'
 import { bootstrap } from '../../src/start/bootstrap.ts'
 import { databaseOf } from '../../src/start/cloud.ts'
 import { answering, ended, freePort, makeImage, settingsFor, signIn, spawnController } from '../controller.ts'
@@ -131,10 +132,8 @@ export async function startChaosCloud({
   }
 }
 
-/** Every crash point of the program that stands in these files, by name. */
-export function crashPoints(files: string[]): string[] {
-  // The other kinds are looked at for changes of networks and ports by themselves, which no server's life makes.
-  const kindsOfDue = ['server', 'network', 'group-members']
+/** Every crash point of the program that stands in these files, by name. @param kindsOfDue that the engine looks at meanwhile */
+export function crashPoints(files: string[], kindsOfDue: string[] = []): string[] {
   const kindsOfDocument = ['network', 'security-group', 'group-members', 'port', 'server']
   return files.flatMap((file) => {
     const text = fs.readFileSync(path.join(import.meta.dirname, '../../src', file), 'utf8')
@@ -161,6 +160,47 @@ export async function leftovers(db: Database): Promise<Record<string, number>> {
 }
 
 export const nothing = { servers: 0, ports: 0, allocations: 0, consumers: 0, used: 0, documents: 0, observed: 0, due: 0, miscounted: 0 }
+
+/** Has the controller die at this point, twice, while `life` goes on, and starts it again as the supervisor would. */
+export async function diesTwice(cloud: ChaosCloud, point: string, life: () => Promise<unknown>): Promise<void> {
+  await cloud.killController()
+  await cloud.startController(point)
+  let over = false
+  const deaths = (async () => {
+    let died = 0
+    while (!over) {
+      if (!(await cloud.crashed(100))) continue
+      died++
+      await cloud.startController(died < 2 ? point : '')
+    }
+    return died
+  })()
+  await life().finally(() => {
+    over = true
+  })
+  assert.ok((await deaths) >= 1, `the point '${point}' is never passed`)
+}
+
+/** Kills the embedded PostgreSQL every `ms` while `life` goes on, at most so often, and starts it again. */
+export async function losesPostgres(cloud: ChaosCloud, ms: number, most: number, life: () => Promise<unknown>): Promise<void> {
+  await cloud.killController()
+  await cloud.startController()
+  let over = false
+  const killer = (async () => {
+    let kills = 0
+    for (; !over && kills < most; kills++) {
+      await pause(ms)
+      const pid = embeddedPid(cloud.home)
+      if (pid) process.kill(pid, 'SIGKILL')
+      await startEmbedded(cloud.home, { user: 'nobody' })
+    }
+    return kills
+  })()
+  await life().finally(() => {
+    over = true
+  })
+  assert.ok((await killer) > 1)
+}
 
 export const pause = (ms: number) => new Promise<void>((go) => setTimeout(go, ms))
 

@@ -6,14 +6,17 @@ import os from 'node:os'
 import path from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { loadConfig } from '../../src/config.ts'
-import { embeddedPid, startEmbedded, stopEmbedded } from '../../src/database/embedded.ts'
+import { startEmbedded, stopEmbedded } from '../../src/database/embedded.ts'
 import { migrate } from '../../src/database/migrate.ts'
 import { databaseOf } from '../../src/start/cloud.ts'
 import { type SimulatedHosts, startSimulatedHosts } from '../scale/simulated-hosts.ts'
-import { type ChaosCloud, converges, crashPoints, leftovers, nothing, pause, startChaosCloud } from './cloud.ts'
+import { type ChaosCloud, converges, crashPoints, diesTwice, leftovers, losesPostgres, nothing, startChaosCloud } from './cloud.ts'
 
-/** Points that these operations pass: all of the ladder, the wire and the engine. */
-const points = crashPoints(['compute/control/server.ts', 'wire/control.ts', 'work/engine.ts'])
+/**
+ * Points that these operations pass: all of the ladder, the wire and the engine. Other kinds are looked at for changes of networks and ports by
+ * themselves, which no server's life makes.
+ */
+const points = crashPoints(['compute/control/server.ts', 'wire/control.ts', 'work/engine.ts'], ['server', 'network', 'group-members'])
 
 describe('chaos: the controller and PostgreSQL', { timeout: 900_000 }, () => {
   const home = fs.mkdtempSync(path.join(os.tmpdir(), 'wisp-chaos-'))
@@ -78,50 +81,16 @@ describe('chaos: the controller and PostgreSQL', { timeout: 900_000 }, () => {
     assert.equal(realServers(), 0, 'nothing is left on the hosts')
   }
 
-  for (const point of points)
+  for (const [n, point] of points.entries())
     it(`dies at '${point}', twice`, async () => {
-      await cloud.killController()
-      await cloud.startController(point)
-      let over = false
-      const deaths = (async () => {
-        let died = 0
-        while (!over) {
-          if (!(await cloud.crashed(100))) continue
-          died++
-          await cloud.startController(died < 2 ? point : '')
-        }
-        return died
-      })()
-      const names = [0, 1].map((n) => `chaos-${points.indexOf(point)}-${n}`)
-      await Promise.all(names.map(live)).finally(() => {
-        over = true
-      })
-      assert.ok((await deaths) >= 1, `the point '${point}' is never passed`)
+      await diesTwice(cloud, point, () => Promise.all([0, 1].map((life) => live(`chaos-${n}-${life}`))))
       await cloud.killController()
       await cloud.startController()
       await allAccountedFor()
     })
 
   it('lives through PostgreSQL being killed again and again', async () => {
-    await cloud.killController()
-    await cloud.startController()
-    let over = false
-    const killer = (async () => {
-      let kills = 0
-      while (!over) {
-        await pause(700)
-        const pid = embeddedPid(home)
-        if (pid) process.kill(pid, 'SIGKILL')
-        kills++
-        await startEmbedded(home, { user: 'nobody' })
-      }
-      return kills
-    })()
-    const lives = Promise.all(Array.from({ length: 8 }, (_, n) => live(`pg-${n}`)))
-    await lives.finally(() => {
-      over = true
-    })
-    assert.ok((await killer) > 1)
+    await losesPostgres(cloud, 700, Number.POSITIVE_INFINITY, () => Promise.all(Array.from({ length: 8 }, (_, n) => live(`pg-${n}`))))
     await allAccountedFor()
   })
 })
