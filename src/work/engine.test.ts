@@ -293,6 +293,44 @@ describe('the engine', () => {
     assert.equal(most, 2)
   })
 
+  it('does errands outside of transactions and slots, under the lease, and again where they failed', async () => {
+    const [away, home] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+    const seen: string[] = []
+    let fails = 1
+    const handlers: Record<string, Handler> = {
+      async errand(tx, key) {
+        await sql`insert into public.object (id) values (${key}) on conflict do nothing`.execute(tx)
+        return {
+          async run() {
+            seen.push(`run ${key}`)
+            away.resolve()
+            await home.promise
+            if (fails-- > 0) throw new Error('nobody was there')
+          },
+          async after(tx) {
+            await sql`update public.object set n = n + 1 where id = ${key}`.execute(tx)
+            return null
+          },
+        }
+      },
+      plain: async (_tx, key) => note(seen, key),
+    }
+    start(handlers, db, { slots: 1, poll: 100 })
+    start(handlers, db, { slots: 1, poll: 100 })
+    await db.write((tx) => poke(tx, 'errand', '1'))
+    await away.promise
+    assert.equal((await sql`select from public.object`.execute(db.read)).rows.length, 1, 'what the handler did is committed')
+    await db.write((tx) => pokeAll(tx, 'plain', ['2', '3', '4']))
+    await until(() => seen.length === 4, 'other keys are looked at meanwhile')
+    // Longer than a lease: it is renewed, so that the other engine does not begin the same.
+    await new Promise((go) => setTimeout(go, 6000))
+    assert.equal(seen.filter((one) => one === 'run 1').length, 1)
+    home.resolve()
+    await settled()
+    assert.equal(seen.filter((one) => one === 'run 1').length, 2, 'what failed is begun again')
+    assert.deepEqual((await sql<{ n: number }>`select n from public.object`.execute(db.read)).rows, [{ n: 1 }])
+  })
+
   it('stops after the handlers under way, and takes nothing more', async () => {
     let release = () => {}
     const blocked = new Promise<void>((go) => {

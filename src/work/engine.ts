@@ -5,6 +5,8 @@
 // - Fencing: every take has an owner of its own, every poke raises `tries`. A handler that ends under another number was poked meanwhile
 //   (its key stays due); one that ends under another owner lost its lease (then its transaction is undone).
 // - A lease is renewed while its handler runs: it is lost only by a process that died or hangs, never by a handler that takes its time.
+// - What is too slow for a transaction, because it waits for somebody else, is an errand: done after the commit, while the key stays leased, and
+//   without a slot, so that no other key waits for it. Who dies on the way has done it in part; whoever looks next begins it again.
 // - What a transaction pokes first an engine of the same process with a free slot takes in that same statement: it need not be asked for.
 // - Due rows are locked last, all of a transaction at once and in one order, by handlers and by pokes alike: so they cannot deadlock.
 import { sql } from 'kysely'
@@ -14,8 +16,14 @@ import type { Last } from '../database/connection.ts'
 import { crash } from './crash.ts'
 import { hintDue, hints } from './hint.ts'
 
-/** Moves the object `key` one step. Returns null when it is settled, or in how many milliseconds to look again. */
-export type Handler = (tx: Tx, key: string) => Promise<number | null>
+/** Moves the object `key` one step. Returns null when it is settled, in how many milliseconds to look again, or what is to be done outside. */
+export type Handler = (tx: Tx, key: string) => Promise<number | null | Errand>
+
+/** Done after the commit of who asked for it; what it changes it may change twice. Then `after` ends the look in a transaction of its own. */
+export interface Errand {
+  run(): Promise<void>
+  after(tx: Tx): Promise<number | null>
+}
 
 export interface Engine {
   /** Resolves when every handler under way has ended. */
@@ -125,11 +133,14 @@ function writePokes(tx: Tx): Last {
   return { query, answered, undone }
 }
 
+const isErrand = (result: number | null | Errand): result is Errand => typeof result === 'object' && result !== null
+
 /** Runs `handlers` (by kind), at most `slots` at a time, until stopped. Without hints it looks every `poll` ms. */
 export function startEngine(db: Database, handlers: Record<string, Handler>, log: Logger, { slots = 8, poll = 1000 } = {}): Engine {
   const me = `${process.pid}-${crypto.randomUUID().slice(0, 8)}`
   const kinds = Object.keys(handlers)
   const running = new Map<Promise<void>, Taken>()
+  const errands = new Map<Promise<void>, Taken>()
   /** Slots that are kept: for takes on their way, and for those that transactions make themselves (by owner). */
   let asking = 0
   const promised = new Set<string>()
@@ -189,23 +200,33 @@ export function startEngine(db: Database, handlers: Record<string, Handler>, log
     )
   }
 
-  const look = async (due: Taken): Promise<void> => {
+  const step = (due: Taken, handler: (tx: Tx) => ReturnType<Handler>) =>
+    db.write(async (tx) => {
+      taken.set(tx, due)
+      const result = await handler(tx)
+      crash(`${due.kind}: before commit`)
+      if (isErrand(result)) return result
+      let stays = false
+      end(tx, due, result, () => {
+        stays = true
+      })
+      afterCommit(tx, () => {
+        if (stays) wake()
+      })
+      return result
+    })
+
+  /** @param leave is told that only an errand goes on */
+  const look = async (due: Taken, leave: () => void): Promise<void> => {
     crash(`${due.kind}: taken`)
     try {
-      const again = await db.write(async (tx) => {
-        taken.set(tx, due)
-        const result = await handlers[due.kind]!(tx, due.key)
-        crash(`${due.kind}: before commit`)
-        let stays = false
-        end(tx, due, result, () => {
-          stays = true
-        })
-        afterCommit(tx, () => {
-          if (stays) wake()
-        })
-        return result
-      })
+      let again = await step(due, (tx) => handlers[due.kind]!(tx, due.key))
       crash(`${due.kind}: committed`)
+      if (isErrand(again)) {
+        leave()
+        await again.run()
+        again = (await step(due, again.after)) as number | null
+      }
       if (again !== null && again < poll) setTimeout(wake, again).unref()
     } catch (error) {
       // PostgreSQL takes no NUL in a text.
@@ -224,9 +245,16 @@ export function startEngine(db: Database, handlers: Record<string, Handler>, log
   }
 
   const run = (due: Taken) => {
-    const turn: Promise<void> = look(due).finally(() => {
+    const rest = () => {
       running.delete(turn)
       if (news) rouse?.()
+    }
+    const turn: Promise<void> = look(due, () => {
+      errands.set(turn, due)
+      rest()
+    }).finally(() => {
+      errands.delete(turn)
+      rest()
     })
     running.set(turn, due)
   }
@@ -258,8 +286,8 @@ export function startEngine(db: Database, handlers: Record<string, Handler>, log
   }
 
   const renew = async () => {
-    if (running.size === 0) return
-    const leases = [...running.values()]
+    const leases = [...running.values(), ...errands.values()]
+    if (leases.length === 0) return
     await sql`
       update work.due set lease_until = now() + ${lease}::interval
       where (kind, key) in (
@@ -298,7 +326,7 @@ export function startEngine(db: Database, handlers: Record<string, Handler>, log
       hints.off('due', wake)
       wake()
       await dispatching
-      await Promise.all(running.keys())
+      await Promise.all([...running.keys(), ...errands.keys()])
       clearInterval(renewing)
     },
   }

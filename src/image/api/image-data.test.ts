@@ -3,11 +3,13 @@ import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import net, { type AddressInfo } from 'node:net'
 import { Readable } from 'node:stream'
-import { describe, it } from 'node:test'
+import { describe, it, type TestContext } from 'node:test'
 import { sql } from 'kysely'
 import { hints } from '../../work/hint.ts'
+import { lookAt } from '../../work/testing.ts'
 import { imageForServer } from '../control/image-for-server.ts'
 import { abandon, living } from '../control/leftover.ts'
+import type { Stores } from '../control/stores.ts'
 import { storeImage, uploadImage } from '../control/upload.ts'
 import { handlers } from '../control/work.ts'
 import { imageApi, owner, stranger } from './testing.ts'
@@ -171,13 +173,13 @@ describe('image data', () => {
     await begun
     const { upload: name } = await db.read.selectFrom('image.image').select('upload').where('id', '=', id).executeTakeFirstOrThrow()
     assert.ok(name)
-    assert.equal(await db.write((tx) => sweep(tx, name)), 6_000, 'alive')
+    assert.equal(await lookAt(db, sweep, name), 6_000, 'alive')
     // As if its process had been killed: the marker gets old. PostgreSQL has not run for a minute, so it may not count by its start.
     await sql`update image.leftover set since = now() - interval '1 minute'`.execute(db.read)
-    assert.equal(await db.write((tx) => sweep(tx, name)), 6_000, 'known to live')
+    assert.equal(await lookAt(db, sweep, name), 6_000, 'known to live')
     living.delete(name)
     await sql`update image.leftover set since = 'epoch'`.execute(db.read)
-    assert.equal(await db.write((tx) => sweep(tx, name)), null)
+    assert.equal(await lookAt(db, sweep, name), null)
     assert.equal((await api('GET', `/images/${id}`)).body.status, 'queued')
     assert.deepEqual(files(), [])
     data.push(null)
@@ -199,10 +201,56 @@ describe('image data', () => {
       .execute()
     assert.equal(due.length, 1)
     assert.equal(files().length, 1)
-    for (let i = 0; i < 2; i++) assert.equal(await db.write((tx) => handlers(stores)['image-data']!(tx, due[0]!.key)), null)
+    for (let i = 0; i < 2; i++) assert.equal(await lookAt(db, handlers(stores)['image-data']!, due[0]!.key), null)
     assert.deepEqual(files(), [])
     await db.write((tx) => abandon(tx, 'never-was'))
-    assert.equal(await db.write((tx) => handlers(stores)['image-data']!(tx, 'never-was')), null)
+    assert.equal(await lookAt(db, handlers(stores)['image-data']!, 'never-was'), null)
+  })
+})
+
+describe('bits that nobody wants', () => {
+  /** An upload that has written all of its bits; `finish` lets it go on. */
+  async function almostStored(context: TestContext) {
+    const made = await imageApi(context)
+    const { db, stores } = made
+    const [written, go] = [Promise.withResolvers<string>(), Promise.withResolvers<void>()]
+    const slow: Stores = {
+      ...stores,
+      default: {
+        ...stores.default,
+        async write(key, blocks) {
+          await stores.default.write(key, blocks)
+          written.resolve(key)
+          await go.promise
+        },
+      },
+    }
+    const image = { name: 'own', owner: 'p1', visibility: 'public', disk_format: 'raw', container_format: 'bare' } as const
+    const stored = storeImage(db, slow, { ...image, min_disk: 0, min_ram: 0, properties: {}, data: Readable.from([Buffer.from('bits')]) })
+    stored.catch(() => {}) // told to whoever awaits it
+    return { ...made, key: await written.promise, stored, finish: go.resolve }
+  }
+
+  it('are removed outside of any transaction, and no image gets them meanwhile', async (context) => {
+    const { db, stores, files, key, stored, finish } = await almostStored(context)
+    const [begun, removes] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+    const remove = () => {
+      begun.resolve()
+      return removes.promise
+    }
+    const slow = { ...stores, of: (id: string) => ({ ...stores.of(id), remove }) }
+    living.delete(key)
+    await sql`update image.leftover set since = 'epoch'`.execute(db.read)
+    const sweeping = lookAt(db, handlers(slow)['image-data']!, key)
+    await begun.promise
+    // Whoever wants the marker need not wait for the store.
+    await db.write((tx) => sql`select from image.leftover where upload = ${key} for update nowait`.execute(tx))
+    finish()
+    await assert.rejects(stored, { status: 409, message: /given up/ })
+    assert.deepEqual(await db.read.selectFrom('image.image').select('id').execute(), [])
+    assert.deepEqual(files(), [])
+    removes.resolve()
+    assert.equal(await sweeping, null)
   })
 })
 

@@ -1,6 +1,7 @@
 // An image in Ceph from which volumes were cloned, as Nova and Cinder do: it stays until they are gone.
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
+import { lookAt } from '../../work/testing.ts'
 import { handlers } from '../control/work.ts'
 import { cephMissing, startCeph } from '../store/testing.ts'
 import { type Answer, admin, imageApi } from './testing.ts'
@@ -46,7 +47,7 @@ it('an image whose bits others use cannot be deleted', { skip: cephMissing ?? fa
   await ceph.admin('rbd', 'rm', '--no-progress', 'images/volume')
   assert.equal((await remove(twin)).status, 204)
   await ceph.admin('rbd', 'clone', `images/${key}@snap`, 'images/late')
-  const sweep = () => db.write((tx) => handlers(stores)['image-data']!(tx, key!))
+  const sweep = () => lookAt(db, handlers(stores)['image-data']!, key!)
   await assert.rejects(sweep(), { status: 409, message: /Delete or flatten them first/ })
   await ceph.admin('rbd', 'rm', '--no-progress', 'images/late')
   assert.equal(await sweep(), null)

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import fs from 'node:fs'
 import path from 'node:path'
 import { describe, it, type TestContext } from 'node:test'
+import { lookAt } from '../../work/testing.ts'
 import { openStores } from '../control/stores.ts'
 import { handlers } from '../control/work.ts'
 import { admin, imageApi, owner } from './testing.ts'
@@ -21,7 +22,7 @@ async function cloud(context: TestContext) {
   /** Does what is due, as the engine would. */
   const sweep = async () => {
     const due = await all.db.read.selectFrom('work.due').select('key').where('kind', '=', 'image-data').execute()
-    for (const { key } of due) await all.db.write((tx) => handlers(all.stores)['image-data']!(tx, key))
+    for (const { key } of due) await lookAt(all.db, handlers(all.stores)['image-data']!, key)
   }
   return { ...all, files, sweep }
 }

@@ -160,7 +160,7 @@ export async function carry(
       const settled = location ? { location, kept: true } : await settle(tx, store, upload, bits)
       await activate(tx, bits, settled.location)
       const marker = settled.kept
-        ? await sql`delete from image.leftover where upload = ${upload}`.execute(tx)
+        ? await sql`delete from image.leftover where upload = ${upload} and since > 'epoch'`.execute(tx)
         : await sql`update image.leftover set since = 'epoch' where upload = ${upload} and since > 'epoch'`.execute(tx)
       if (!marker.numAffectedRows) throw conflict('The upload was given up, because nothing was heard of it for too long. Upload it again.')
       crash('image: before activate')
