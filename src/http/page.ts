@@ -54,8 +54,9 @@ export function neutronPage(query: Asked, listing: Listing): Page {
   return { ...read, reverse: ['true', '1'].includes(String(texts(query.page_reverse)[0]).toLowerCase()) }
 }
 
-/** Glance's dialect: `sort=name:asc,created_at:desc`, or sort_key and sort_dir. @throws Fault 400 */
+/** Glance's dialect: `sort=name:asc,created_at:desc`, or sort_key and sort_dir; an empty marker is none that could be found. @throws Fault 400 */
 export function glancePage(query: Asked, listing: Listing): Page {
+  if (texts(query.marker)[0] === '') throw noMarker('')
   const [joined] = texts(query.sort)
   if (joined === undefined) {
     const [keys, directions] = [texts(query.sort_key).length, texts(query.sort_dir).length]

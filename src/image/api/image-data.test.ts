@@ -69,6 +69,15 @@ describe('image data', () => {
       const part = await got(range)
       assert.deepEqual([part.status, part.headers['content-range'], part.headers['content-length']], [206, content, length])
     }
+    const old = async (range: string, more = {}) => {
+      const { status, headers } = await api('GET', `/images/${id}/file`, { headers: { 'content-range': range, ...more } })
+      return [status, headers['content-range']]
+    }
+    assert.deepEqual(await old('bytes 0-9/300000'), [206, 'bytes 0-9/300000'], 'asked for as old clients do')
+    assert.deepEqual(await old('bytes 5-9/*'), [206, 'bytes 5-9/300000'])
+    assert.deepEqual(await old('bytes 5-9/*', { range: 'bytes=0-3' }), [206, 'bytes 0-3/300000'], 'Range goes first')
+    for (const range of ['bytes */300000', 'bytes=0-9', 'bytes 5-4/300000', 'bytes 300000-300001/*'])
+      assert.equal((await old(range))[0], 416, range)
     for (const range of ['bytes=300000-', 'bytes=9-5', 'bytes=-', 'bytes=x-y']) assert.equal((await got(range)).status, 416, range)
     assert.equal((await got('bytes=0-1,5-6')).status, 200)
     assert.equal(files().length, 1)

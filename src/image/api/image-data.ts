@@ -3,7 +3,7 @@ import type { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { badRequest, forbidden, unsupportedMediaType } from '../../http/fault.ts'
 import { type Call, row } from '../../http/table.ts'
-import { openImage } from '../control/download.ts'
+import { openImage, rangeAsked } from '../control/download.ts'
 import { type Stores, storeNamed } from '../control/stores.ts'
 import { uploadImage } from '../control/upload.ts'
 import { findImage, viewerOf } from './find.ts'
@@ -40,7 +40,7 @@ export const imageData = (stores: Stores) => [
         throw forbidden('The requested image has been deactivated. Image data download is forbidden.')
       }
       if (image.status !== 'active' && image.status !== 'deactivated') return status(204)
-      const download = await openImage(stores, image, headers.range)
+      const download = await openImage(stores, image, rangeAsked(headers))
       status(download.status)
       for (const [name, value] of Object.entries(download.headers)) header(name, value)
       return download.stream

@@ -96,6 +96,9 @@ describe('images', () => {
     }
     assert.equal((await api('POST', '/images', { payload: {}, who: reader })).status, 403)
     assert.equal((await api('POST', '/images', { payload: { visibility: 'public', owner: 'p1' }, who: admin })).body.owner, 'p1')
+    assert.equal((await api('POST', '/images', { payload: { owner: null } })).body.owner, 'p1', 'null names nobody')
+    const nobodys = await api('POST', '/images', { payload: { owner: '' }, who: admin })
+    assert.deepEqual([nobodys.status, /its owner cannot be empty/.test(nobodys.message)], [400, true])
   })
 
   it('are seen by their own project, and by others only as their visibility says', async (context) => {
@@ -192,7 +195,7 @@ describe('images', () => {
     assert.equal(first.body.first, '/v2/images?limit=2&sort_key=disk_format&sort_key=name&sort_dir=asc&sort_dir=desc')
     const second = await api('GET', String(first.body.next).replace('/v2', ''))
     assert.deepEqual([names(second.body), second.body.next], [['a'], undefined])
-    assert.equal((await api('GET', '/images?marker=nonsense')).status, 400)
+    for (const marker of ['nonsense', '']) assert.equal((await api('GET', `/images?marker=${marker}`)).status, 400, marker)
   })
 
   it('bear tags, and can be put out of use', async (context) => {
@@ -208,6 +211,10 @@ describe('images', () => {
     const queued = await api('POST', `/images/${id}/actions/deactivate`)
     assert.deepEqual([queued.status, queued.message], [403, "Not allowed to deactivate image in status 'queued'"])
     assert.equal((await put(id, Buffer.from('bits'))).status, 204)
+    for (const word of ['deactivate', 'reactivate']) {
+      const bodied = await api('POST', `/images/${id}/actions/${word}`, { payload: {} })
+      assert.deepEqual([bodied.status, bodied.message], [400, 'A body is not expected with this request.'])
+    }
     assert.equal((await api('POST', `/images/${id}/actions/deactivate`)).status, 204)
     assert.equal((await api('POST', `/images/${id}/actions/deactivate`)).status, 204)
     assert.equal((await api('GET', `/images/${id}`)).body.status, 'deactivated')

@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import { sql } from 'kysely'
 import { json } from '../../database/connect.ts'
-import { conflict, forbidden } from '../../http/fault.ts'
+import { badRequest, conflict, forbidden } from '../../http/fault.ts'
 import { glanceLinks, glancePage, listPage } from '../../http/page.ts'
 import { type Call, row } from '../../http/table.ts'
 import { hintChanged } from '../../work/hint.ts'
@@ -13,7 +13,7 @@ import { withinQuota } from '../control/quota.ts'
 import type { Stores } from '../control/stores.ts'
 import { findImage, imageTarget, viewerOf } from './find.ts'
 import { filtered, listed } from './image-filters.ts'
-import { imageBody, isSettable, refuseName, refuseTooMany, refuseValue, uniqueTags } from './properties.ts'
+import { imageBody, isSettable, noOwner, refuseName, refuseTooMany, refuseValue, uniqueTags } from './properties.ts'
 import { imageView } from './view.ts'
 
 const listing = {
@@ -74,7 +74,9 @@ export const images = (stores: Stores) => [
       }
       const { name = null, visibility = 'shared', disk_format = null, container_format = null } = body
       const { min_disk = 0, min_ram = 0, protected: kept = false, os_hidden = false } = body
+      // Glance makes images that are nobody's; here each counts in the quota of a project, so null is none that was named.
       const owner = body.owner ?? who.project?.id ?? ''
+      if (owner === '') throw badRequest(noOwner)
       const target = { project_id: owner, owner, visibility }
       if (who.project && !may('add_image', target) && owner !== who.project.id)
         throw forbidden(`You are not permitted to create images owned by '${owner}'`)
@@ -152,7 +154,9 @@ function switches(word: 'deactivate' | 'reactivate', from: string, to: string) {
       reply: 204,
       summary: word === 'deactivate' ? 'Keep an image from being downloaded and used' : 'Let a deactivated image be used again',
       async run(call) {
-        const { params, tx } = call
+        const { headers, params, tx } = call
+        if (headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0)
+          throw badRequest('A body is not expected with this request.')
         const image = await findImage(call, params.image_id, word, 'lock')
         if (image.status === to) return
         if (image.status !== from) throw forbidden(`Not allowed to ${word} image in status '${image.status}'`)

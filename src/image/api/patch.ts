@@ -3,7 +3,7 @@
 import { badRequest, conflict, forbidden } from '../../http/fault.ts'
 import type { ImageRow } from './find.ts'
 import { refuseLocations } from './locations.ts'
-import { isSettable, refuseName, refuseTooMany, refuseValue, type Settable, uniqueTags } from './properties.ts'
+import { isSettable, noOwner, refuseName, refuseTooMany, refuseValue, type Settable, uniqueTags } from './properties.ts'
 
 export interface Change {
   op: 'add' | 'remove' | 'replace'
@@ -118,7 +118,7 @@ export function applyPatch(image: ImageRow, changes: Change[], admin: boolean): 
 function settableValue(image: ImageRow, name: Settable, value: unknown, admin: boolean): unknown {
   if (name === 'owner') {
     if (!admin) throw forbidden("Owner can't be updated by non admin.")
-    if (!value) throw badRequest('An image belongs to a project: its owner cannot be empty.')
+    if (!value) throw badRequest(noOwner)
   }
   if ((name === 'disk_format' || name === 'container_format') && image.status !== 'queued') {
     throw forbidden(`Attribute ${name} can be only replaced for a queued image.`)

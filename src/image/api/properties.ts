@@ -9,6 +9,9 @@ export const visibilities = ['community', 'public', 'private', 'shared'] as cons
 /** Glance's image_property_quota, image_tag_quota and image_member_quota. */
 export const most = 128
 
+/** Said where an image would be nobody's: it would count in no quota. */
+export const noOwner = 'An image belongs to a project: its owner cannot be empty.'
+
 const nullable = (schema: TSchema) => t.Union([schema, t.Null()])
 const count = t.Integer({ minimum: 0, maximum: 2_147_483_647 })
 export const tag = t.String({ maxLength: 255 })

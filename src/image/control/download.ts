@@ -1,4 +1,5 @@
 // How bits get out of an image: streamed, in whole or a range of them, to clients (api/image-data.ts) and to the hosts that cache them.
+import type { IncomingHttpHeaders } from 'node:http'
 import { Readable } from 'node:stream'
 import type { FastifyInstance } from 'fastify'
 import type { Database } from '../../database/connect.ts'
@@ -22,7 +23,7 @@ interface Stored {
 
 /**
  * Opens the bits of an image that has some.
- * @param range the request's Range header; one range of bytes is served, several at once are answered with the whole
+ * @param range as a Range header says it; one range of bytes is served, several at once are answered with the whole
  * @throws Fault 404 if the file is missing, 416 for a range outside of it
  */
 export async function openImage(stores: Stores, image: Stored, range: string | undefined): Promise<Download> {
@@ -62,6 +63,16 @@ async function firstOf(stores: Stores, image: Stored, range: Range | undefined):
     }
   }
   if (failure) throw failure
+}
+
+/** The range that a request asks for: in Range, or as old clients of Glance do, in Content-Range (`bytes 0-9/100` or `bytes 0-9/*`). */
+export function rangeAsked(headers: IncomingHttpHeaders): string | undefined {
+  const { range, 'content-range': old } = headers
+  if (range !== undefined || old === undefined) return range
+  const [, first, last] = /^bytes (\d{1,15})-(\d{1,15})\/(?:\d+|\*)$/.exec(old) ?? []
+  if (first === undefined)
+    throw new Fault(416, `The header Content-Range must read as 'bytes 0-9/100', not '${old.slice(0, 60)}'. Use Range.`)
+  return `bytes=${first}-${last}`
 }
 
 /** RFC 9110, 14.1.2. Undefined for no range and for several. */
