@@ -116,7 +116,7 @@ export interface ServerDocument {
     name: string
     disk_format: string
     size: number
-    /** sha512 of the bits: the name in the host's cache, and the check after download. */
+    /** os_hash_value of the bits (sha256 or sha512): the name in the host's cache, and the check after download. */
     hash: string
     properties: Record<string, string>
   }

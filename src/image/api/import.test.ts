@@ -270,9 +270,8 @@ describe('import', () => {
     const store = (id: string, where = id) => ({ kind: 'file', id, folder: path.join(folder, where) })
     const stores = [store('a'), store('b'), store('c', 'file/c'), { kind: 'http', id: 'h', hosts: ['images.example.com'] }]
     fs.writeFileSync(path.join(folder, 'stores.json'), JSON.stringify({ stores }))
-    const { controller, create, download, ended, put, show, stage, start } = await importing(context, {
-      WISP_IMAGE_STORES: path.join(folder, 'stores.json'),
-    })
+    const made = await importing(context, { WISP_IMAGE_STORES: path.join(folder, 'stores.json') })
+    const { controller, create, download, ended, put, show, stage, start } = made
     const stop = controller()
     context.after(stop)
     const both = await create()
@@ -293,9 +292,17 @@ describe('import', () => {
     await put(one, Buffer.from('one'))
     assert.equal((await start(one, { name: 'copy-image' }, { stores: ['a'] }, admin)).status, 400)
     assert.equal((await start(one, { name: 'copy-image' }, { stores: ['h'] }, admin)).status, 409)
+    const { os_hash_algo, os_hash_value } = await show(one)
+    made.stores.hashing = 'sha512'
     assert.equal((await start(one, { name: 'copy-image' }, { stores: ['b'] }, admin)).status, 202)
     const task = await ended(one)
-    assert.deepEqual([task.status, (await show(one)).stores, (await show(one)).status], ['success', 'a,b', 'active'])
+    const copied = await show(one)
+    assert.deepEqual([task.status, copied.stores, copied.status], ['success', 'a,b', 'active'])
+    assert.deepEqual(
+      [os_hash_algo, copied.os_hash_algo, copied.os_hash_value],
+      ['sha256', 'sha256', os_hash_value],
+      'what it has, it keeps',
+    )
   })
 
   it('ends when its image is deleted', async (context) => {

@@ -7,7 +7,7 @@ import { row } from '../../http/table.ts'
 import { validator } from '../../http/validate.ts'
 import { refuseBadHash, sizeAt } from '../control/location-changes.ts'
 import { locationsOf } from '../control/locations.ts'
-import { type Stores, shownLocation } from '../control/stores.ts'
+import { hashings, isHashing, type Stores, shownLocation } from '../control/stores.ts'
 import { locateImage } from '../control/upload.ts'
 import { findImage, imageTarget, seeImage } from './find.ts'
 
@@ -80,10 +80,10 @@ export const locations = (stores: Stores) => [
       const web = stores.all.find(({ kind }) => kind === 'http')
       if (!web) throw forbidden('http store must be enabled to use location API by normal user.')
       const { os_hash_algo = stores.hashing, os_hash_value } = validation_data
-      if (os_hash_algo !== stores.hashing) throw badRequest(`os_hash_algo must be ${stores.hashing}, not ${os_hash_algo}`)
+      if (!isHashing(os_hash_algo)) throw badRequest(`os_hash_algo must be ${hashings.join(' or ')}, not ${os_hash_algo}`)
       if (os_hash_value !== undefined) refuseBadHash(os_hash_algo, os_hash_value)
       await sizeAt(stores, url)
-      await locateImage(db, stores, image.id, { store: web, url, hash: os_hash_value?.toLowerCase() })
+      await locateImage(db, stores, image.id, { store: web, url, algorithm: os_hash_algo, hash: os_hash_value?.toLowerCase() })
     },
   }),
 ]

@@ -204,7 +204,8 @@ async function storeIn(work: Work, task: TaskRow, id: string, rest: string[]): P
       ? (await openImage(stores, image, undefined)).stream
       : fs.createReadStream(stagedFile(config, task.file), { highWaterMark: 2 ** 20 })
   const data = addAbortSignal(work.signal, Readable.from(counted(source, work), { objectMode: false }))
-  await carry(db, stores, { store, upload, data, declared: image, expected: image.size ?? undefined }, async (tx, bits, location) => {
+  const whole = { expected: image.size ?? undefined, algorithm: image.os_hash_algo ?? undefined }
+  await carry(db, stores, { store, upload, data, declared: image, ...whole }, async (tx, bits, location) => {
     const now = await held(tx, work)
     // The image is active with its first store where one is enough, else with its last.
     const status = now.every && rest.length > 0 ? image.status : 'active'
@@ -213,9 +214,7 @@ async function storeIn(work: Work, task: TaskRow, id: string, rest: string[]): P
       .set({ ...bits, locations: sql`locations || ${json([location])}`, status, updated_at: sql<Date>`now()` })
       .where('id', '=', task.image_id)
       .where('status', '=', image.status)
-      .where((e) =>
-        e.or([e('os_hash_value', 'is', null), e('os_hash_algo', '<>', bits.os_hash_algo), e('os_hash_value', '=', bits.os_hash_value)]),
-      )
+      .where((e) => e.or([e('os_hash_value', 'is', null), e('os_hash_value', '=', bits.os_hash_value)]))
       .returning(['id', 'owner'])
       .executeTakeFirst()
     if (!stored) throw new Fault(409, `Image ${task.image_id} changed while its data was written into the store ${id}.`)

@@ -5,7 +5,7 @@ import { sql } from 'kysely'
 import { json, type Tx } from '../../database/connect.ts'
 import { badRequest, conflict, forbidden } from '../../http/fault.ts'
 import { type Location, locationsOf, refuseInUse, release } from './locations.ts'
-import { type Stores, shownLocation } from './stores.ts'
+import { hashings, isHashing, type Stores, shownLocation } from './stores.ts'
 
 export interface GivenLocation {
   url: string
@@ -75,7 +75,7 @@ export async function changeLocations(tx: Tx, stores: Stores, image: Located, ch
     }
     const given = [change.value].flat()
     if (given.length === 0) throw forbidden('Cannot set locations to empty list.')
-    Object.assign(set, validated(stores, image, given))
+    Object.assign(set, validated(image, given))
     if (change.op === 'replace') {
       // What is there is not replaced by this: whoever may set locations need not be one who may delete them.
       if (after.length > 0 && !sameUrls(stores, after, given))
@@ -117,7 +117,7 @@ const placeOf = (position: string, last: number): number | undefined => {
 }
 
 /** The hashes that come with new locations. What an image has already may be said again, but not changed. @throws Fault 409 */
-function validated(stores: Stores, image: Located, given: GivenLocation[]): Record<string, string> {
+function validated(image: Located, given: GivenLocation[]): Record<string, string> {
   const told: Record<string, string> = {}
   for (const { validation_data = {} } of given) {
     for (const [name, value] of Object.entries(validation_data) as [string, string][]) {
@@ -137,8 +137,8 @@ function validated(stores: Stores, image: Located, given: GivenLocation[]): Reco
   const { checksum, os_hash_algo, os_hash_value = '' } = told
   if (checksum !== undefined && !/^[0-9a-f]{32}$/i.test(checksum))
     throw conflict(`checksum (${checksum}) is not a valid md5 (should be 16 bytes)`)
-  if (os_hash_algo !== stores.hashing) throw conflict(`os_hash_algo must be ${stores.hashing}, not ${os_hash_algo}`)
-  refuseBadHash(os_hash_algo, os_hash_value)
+  if (!isHashing(os_hash_algo ?? '')) throw conflict(`os_hash_algo must be ${hashings.join(' or ')}, not ${os_hash_algo}`)
+  refuseBadHash(os_hash_algo!, os_hash_value)
   return told
 }
 

@@ -14,6 +14,11 @@ import type { S3Settings } from '../store/s3.ts'
 import type { ImageStore } from '../store/store.ts'
 import { type Location, locationsOf } from './locations.ts'
 
+/** Algorithms of os_hash_value. The first is what clouds use that say nothing (docs/decisions/0019-sha256.md). */
+export const hashings = ['sha256', 'sha512'] as const
+export type Hashing = (typeof hashings)[number]
+export const isHashing = (name: string): name is Hashing => hashings.some((one) => one === name)
+
 /** Amazon's library takes 30 MiB of memory: only a cloud that has such a store loads it. */
 const s3Store = (settings: S3Settings): ImageStore =>
   (createRequire(import.meta.url)('../store/s3.ts') as typeof import('../store/s3.ts')).s3Store(settings)
@@ -24,8 +29,8 @@ export interface Stores {
   default: ImageStore
   /** Most bytes of one image. */
   largest: number
-  /** The algorithm of os_hash_value. */
-  hashing: string
+  /** The algorithm of os_hash_value for images that have none yet. */
+  hashing: Hashing
   /** Whether images show their locations, so that they may be changed. */
   showLocations: boolean
   /** Whether images show the best of their locations as direct_url. */
@@ -75,7 +80,7 @@ const kinds = {
 const file = t.Object(
   {
     default: t.Optional(t.String()),
-    hashing_algorithm: t.Optional(t.Union([t.Literal('sha512'), t.Literal('sha256')])),
+    hashing_algorithm: t.Optional(t.Union(hashings.map((name) => t.Literal(name)))),
     show_multiple_locations: t.Optional(t.Boolean()),
     show_image_direct_url: t.Optional(t.Boolean()),
     stores: t.Array(t.Object({ kind: t.String({ enum: Object.keys(kinds) }) }), { minItems: 1 }),
@@ -141,7 +146,7 @@ function storesOf(all: ImageStore[], gigabytes: number, settings: Partial<Static
     all,
     default: found,
     largest: Math.floor(gigabytes * 2 ** 30),
-    hashing: settings.hashing_algorithm ?? 'sha512',
+    hashing: settings.hashing_algorithm ?? hashings[0],
     showLocations: settings.show_multiple_locations ?? false,
     showDirectUrl: settings.show_image_direct_url ?? false,
     of(id) {

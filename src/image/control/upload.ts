@@ -61,20 +61,21 @@ export async function uploadImage(
 
 /**
  * Gives a queued image what is at a URL: it is read once, to be hashed and inspected, and stays there.
- * @param hash what os_hash_value must be
+ * @param algorithm of os_hash_value
+ * @param hash what that must be
  * @throws Fault as uploadImage does; 409 for another hash
  */
 export async function locateImage(
   db: Database,
   stores: Stores,
   id: string,
-  { store, url, hash }: { store: ImageStore; url: string; hash?: string | undefined },
+  { store, url, hash, algorithm }: { store: ImageStore; url: string; hash?: string | undefined; algorithm: string },
 ): Promise<void> {
   const data = await store.read(url)
   if (!data) throw badRequest(`There is nothing at ${url}.`)
   const onlyRead: ImageStore = { ...store, write: drain }
   try {
-    await fill(db, stores, id, { data, store: onlyRead, location: { store: store.id, url, metadata: {} }, hash })
+    await fill(db, stores, id, { data, store: onlyRead, location: { store: store.id, url, metadata: {} }, hash, algorithm })
   } finally {
     data.destroy()
   }
@@ -89,7 +90,7 @@ async function fill(
   db: Database,
   stores: Stores,
   id: string,
-  { hash, ...from }: Pick<Upload, 'data' | 'store' | 'expected' | 'location'> & { hash?: string | undefined },
+  { hash, ...from }: Pick<Upload, 'data' | 'store' | 'expected' | 'location' | 'algorithm'> & { hash?: string | undefined },
 ): Promise<void> {
   const upload = randomUUID()
   const declared = await db.write((tx) => begin(tx, id, upload, from.store.id))
@@ -138,6 +139,8 @@ export interface Upload {
   declared: Declared
   /** The announced size in bytes. */
   expected?: number | undefined
+  /** Of os_hash_value, where the image has one; else the cloud's. */
+  algorithm?: string | undefined
   /** Where the bits stay, if they are not the store's to keep. */
   location?: Location | undefined
 }
@@ -146,14 +149,14 @@ export interface Upload {
 export async function carry(
   db: Database,
   stores: Stores,
-  { store, upload, data, declared, expected, location }: Upload,
+  { store, upload, data, declared, expected, algorithm = stores.hashing, location }: Upload,
   activate: (tx: Tx, bits: Bits, location: Location) => Promise<void>,
 ): Promise<void> {
   const renew = () => sql`update image.leftover set since = now() where upload = ${upload} and since > 'epoch'`.execute(db.read)
   const timer = setInterval(() => void renew().catch(() => {}), renewal)
   living.add(upload)
   try {
-    const wanted = { declared, limit: stores.largest, algorithm: stores.hashing, ...(expected !== undefined && { expected }) }
+    const wanted = { declared, limit: stores.largest, algorithm, ...(expected !== undefined && { expected }) }
     const bits = await receive(store, upload, data, wanted)
     crash('image: written')
     const kept = await db.write(async (tx) => {

@@ -1,4 +1,4 @@
-// A host's cache of images: one file per content, named by its sha512, which disks of servers use as their backing file. A download goes
+// A host's cache of images: one file per content, named by its hash, which disks of servers use as their backing file. A download goes
 // to `.part` and is renamed when its hash is right, so a file under its final name is always whole. What no disk uses any more goes
 // after a while, sooner where the disk is nearly full; what control wants here stays (prefetch.ts).
 import { createHash } from 'node:crypto'
