@@ -119,7 +119,8 @@ function words({ keyword, params }: ErrorObject, value: string): string {
     case 'pattern':
       return `${value} does not match '${p.pattern}'`
     case 'format':
-      return `${value} is not a '${p.format}'`
+      // What JSON Schema calls byte is base64.
+      return `${value} is not a '${p.format === 'byte' ? 'base64' : p.format}'`
     case 'minProperties':
       return `${value} does not have enough properties`
     case 'maxProperties':

@@ -24,6 +24,7 @@ const PATIENCE = 60_000
 export async function up(config: Config, words: string[]): Promise<void> {
   const { values } = parseArgs({ args: words, options: { foreground: { type: 'boolean', default: false } } })
   const began = performance.now()
+  mustBeReachable(config.home)
   fs.mkdirSync(path.join(config.home, 'run'), { recursive: true, mode: 0o711 })
   fs.mkdirSync(logFolder(config.home), { recursive: true, mode: 0o711 })
   const say = progress()
@@ -97,7 +98,6 @@ async function prepare(config: Config, progress: Progress, stop: AbortSignal): P
     stop.throwIfAborted()
     progress.step(what)
   }
-  mustBeReachable(config.home)
   step('libvirt and the kernel')
   await Promise.all([ensureLibvirtd(config.libvirtSocket), mustHaveKernel()])
   if (isOnlyHost(config)) return

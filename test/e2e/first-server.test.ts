@@ -9,7 +9,9 @@ import { after, before, describe, it } from 'node:test'
 import { WebSocket } from 'ws'
 import { type Cloud, keyPair, launcher, qemuPid, startCloud } from './cloud.ts'
 import { becomes, consoleSays, type Person, person, remove } from './person.ts'
-import { patience, run } from './run-program.ts'
+import { patience, run, succeed } from './run-program.ts'
+
+const labs = path.join(import.meta.dirname, '../../labs')
 
 interface Server {
   id: string
@@ -52,6 +54,15 @@ describe('the first server', { timeout: 8 * patience * 1000 }, () => {
     assert.ok(flavors.some(({ Name }) => Name === 'm1.large'))
     const networks = await demo.openstack<{ Name: string }[]>('network', 'list')
     assert.ok(networks.some(({ Name }) => Name === 'private'))
+  })
+
+  it('shows the quotas and limits of the project, of every service', async () => {
+    const quotas = await demo.openstack<Record<string, number>>('quota', 'show')
+    assert.ok(quotas.instances! > 0 && quotas.ports! > 0)
+    assert.equal(quotas.volumes, 0)
+    const limits = await demo.openstack<{ Name: string; Value: number }[]>('limits', 'show', '--absolute')
+    const value = (wanted: string) => limits.find(({ Name }) => Name === wanted)?.Value
+    assert.deepEqual([value('maxTotalInstances'), value('maxTotalVolumes')], [quotas.instances, 0])
   })
 
   it('launches a server and waits for it', async () => {
@@ -113,6 +124,21 @@ describe('the first server', { timeout: 8 * patience * 1000 }, () => {
     assert.match(stranger.stderr, /Permission denied/)
   })
 
+  it('is found on the machine by the second lab', async () => {
+    const { stdout } = await succeed(['sh', path.join(labs, '02-look-inside/look.sh'), 'one'], cloud.env, patience)
+    const [port] = await demo.openstack<{ 'MAC Address': string }[]>('port', 'list', '--server', 'one')
+    for (const seen of [
+      `wisp-${cloud.tag}-`,
+      server.addresses.private![0]!,
+      port!['MAC Address'],
+      'dnsmasq',
+      'haproxy',
+      '-j DROP',
+      '"snapshot"',
+    ])
+      assert.ok(stdout.includes(seen), `${seen} in ${stdout}`)
+  })
+
   it('shows nothing of it to another project', async () => {
     await cloud.admin.openstack('project', 'create', '--or-show', 'stranger')
     await cloud.admin.openstack('user', 'create', '--or-show', '--password', 'stranger-password', 'stranger')
@@ -166,6 +192,11 @@ describe('the first server', { timeout: 8 * patience * 1000 }, () => {
     const ports = await demo.openstack<{ ID: string }[]>('port', 'list', '--device-id', server.id)
     assert.deepEqual(ports, [])
     await demo.say('keypair', 'delete', 'me')
+  })
+
+  it('does everything once more in the script of the first lab', async () => {
+    const { stdout } = await succeed(['sh', path.join(labs, '01-first-server/run.sh')], cloud.env, patience)
+    assert.match(stdout, /everything went as the page says/)
   })
 
   it('keeps an image that is uploaded and downloaded byte for byte', async () => {

@@ -123,7 +123,6 @@ const operations: Record<string, Route[]> = {
     'DELETE /group_types/:id/group_specs/:key',
   ],
   'Volume hosts': ['GET /os-hosts', 'GET /os-hosts/:id'],
-  'Limits of block storage': ['GET /limits'],
   'Messages of block storage': ['DELETE /messages/:id', 'GET /messages/:id'],
   'Resource filters': ['GET /resource_filters'],
   'QoS specs of volume types': [
@@ -138,14 +137,7 @@ const operations: Record<string, Route[]> = {
     'POST /qos-specs',
   ],
   'Cleaning up after workers': ['POST /workers/cleanup'],
-  'Quotas of block storage': [
-    'GET /os-quota-class-sets/:id',
-    'PUT /os-quota-class-sets/:id',
-    'GET /os-quota-sets/:id',
-    'PUT /os-quota-sets/:id',
-    'DELETE /os-quota-sets/:id',
-    'GET /os-quota-sets/:id/defaults',
-  ],
+  'Setting quotas of block storage': ['PUT /os-quota-class-sets/:id', 'PUT /os-quota-sets/:id', 'DELETE /os-quota-sets/:id'],
 }
 
 const missing = (route: Route, what: string): AnyRow =>

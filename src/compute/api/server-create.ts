@@ -145,7 +145,7 @@ function countsOf({ min_count, max_count }: Asked): { least: number; most: numbe
   const least = Number(min_count ?? 1)
   const most = Number(max_count ?? least)
   if (least > most) throw badRequest('min_count must be <= max_count')
-  if (most > 1000) throw badRequest('max_count must be at most 1000')
+  if (most > 1000) throw badRequest(`${max_count === undefined ? 'min_count' : 'max_count'} must be at most 1000`)
   return { least, most }
 }
 
