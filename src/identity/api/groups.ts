@@ -10,7 +10,7 @@ import { extraOf, id, name, partial, sameDomain, sameId, taken, text, wrapped } 
 import { findDomain, findGroup, findUser, type GroupRow, lock, orGone, peekGroup, peekUser } from './find.ts'
 import { homeDomain } from './home.ts'
 import { collection, limitOf, matching, selfLink } from './list.ts'
-import { expiring, shownUsers, userView } from './users.ts'
+import { expiring, shownUsers, userView } from './user-list.ts'
 
 const properties = { name: name(), description: text, domain_id: t.Optional(id) }
 const known = Object.keys(properties)

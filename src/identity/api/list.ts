@@ -66,17 +66,18 @@ export const base = ({ url }: Pick<Call, 'url'>): string => url.origin + (url.pa
 
 export const selfLink = (call: Pick<Call, 'url'>, ...path: string[]) => ({ self: [base(call), ...path.map(encodeURIComponent)].join('/') })
 
+/** Where the page behind this object is. */
+export function nextPage({ url }: Pick<Call, 'url'>, marker: string): string {
+  const query = new URLSearchParams(url.search)
+  query.set('marker', marker)
+  return `${url.origin}${url.path}?${query}`
+}
+
 /** `{links, <name>: […]}`; with `?limit=` the rows after the limit are cut off and `next` says where they are. */
 export function collection<T extends { id: string }>(call: Asked, name: string, rows: T[], view: (row: T) => object) {
-  const here = call.url.origin + call.url.path
   const limit = limitOf(call.query) - 1
   const shown = rows.slice(0, limit)
   const last = shown.at(-1)
-  let next: string | null = null
-  if (rows.length > limit && last) {
-    const query = new URLSearchParams(call.url.search)
-    query.set('marker', last.id)
-    next = `${here}?${query}`
-  }
-  return { links: { self: here + call.url.search, previous: null, next }, [name]: shown.map(view) }
+  const next = rows.length > limit && last ? nextPage(call, last.id) : null
+  return { links: { self: call.url.origin + call.url.path + call.url.search, previous: null, next }, [name]: shown.map(view) }
 }

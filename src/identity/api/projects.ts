@@ -30,7 +30,8 @@ import {
 } from './fields.ts'
 import { findDomain, findProject, livesOf, lock, orGone, type ProjectRow, peekProject } from './find.ts'
 import { homeDomain } from './home.ts'
-import { asked, askedFlag, collection, limitOf, matching, selfLink } from './list.ts'
+import { asked, askedFlag, limitOf, matching, selfLink } from './list.ts'
+import { remembering, shownCollection, versionOf } from './shown.ts'
 
 const properties = {
   name: name(64),
@@ -54,7 +55,7 @@ const duplicate = ({ id, name, is_domain }: { id: string; name: string; is_domai
       : `it is not permitted to have two projects with either the same name or same id in the same domain: name is ${name}, project id ${id}`,
   )
 
-export const projectView = (call: Pick<Call, 'url'>, project: ProjectRow) => ({
+const plainView = (project: ProjectRow) => ({
   ...(project.extra as object),
   id: project.id,
   name: project.name,
@@ -65,8 +66,15 @@ export const projectView = (call: Pick<Call, 'url'>, project: ProjectRow) => ({
   description: project.description,
   tags: project.tags,
   options: project.options,
+})
+
+export const projectView = (call: Pick<Call, 'url'>, project: ProjectRow) => ({
+  ...plainView(project),
   links: selfLink(call, 'projects', project.id),
 })
+
+const version = versionOf('p').as('version')
+const show = remembering((project: ProjectRow & { version: string }) => plainView(project))
 
 /** Where policy looks at the project that the path names. */
 export const theProject = async ({ tx, params }: { tx: Tx; params: Record<string, string> }) => ({
@@ -82,9 +90,9 @@ export const projects = [
     summary: 'List projects',
     async run(call) {
       const { query, tx, who } = call
-      const rows = await tx
+      const versions = await tx
         .selectFrom('identity.project as p')
-        .selectAll()
+        .select(version)
         .where('is_domain', '=', askedFlag(query, 'is_domain'))
         .$if(who.domain !== null, (q) => q.where('domain_id', '=', who.domain!.id))
         .where(matching(query, { name: 'text', domain_id: 'text', parent_id: 'text', enabled: 'boolean' }, 'p'))
@@ -92,7 +100,15 @@ export const projects = [
         .orderBy('id')
         .limit(limitOf(query))
         .execute()
-      return collection(call, 'projects', rows, (project) => projectView(call, project))
+      const read = (ids: string[]) =>
+        tx.selectFrom('identity.project as p').selectAll('p').select(version).where('p.id', '=', sql<string>`any(${ids})`).execute()
+      return shownCollection(
+        call,
+        'projects',
+        versions.map((one) => one.version),
+        show,
+        read,
+      )
     },
   }),
   row({

@@ -1,23 +1,24 @@
 // Users: who may log in. Passwords are hashed before the transaction begins, so that none stays open for as long as that takes.
-import { type RawBuilder, sql } from 'kysely'
+import { sql } from 'kysely'
 import { Type as t } from 'typebox'
 import type { Tx } from '../../database/connect.ts'
 import { badRequest, unauthorized } from '../../http/fault.ts'
-import { type AnyRow, type Call, type RawQuery, row } from '../../http/table.ts'
+import { type AnyRow, type Call, row } from '../../http/table.ts'
 import type { SecurityCompliance } from '../../security-compliance.ts'
 import { identityChanged, newId } from '../control/changed.ts'
 import { hashPassword } from '../control/passwords.ts'
 import { forgetActors } from '../control/projects.ts'
-import { isEnabled, provePassword, type UserOptions } from '../control/prove-password.ts'
+import { provePassword, type UserOptions } from '../control/prove-password.ts'
 import { projectsOf } from '../control/reach.ts'
 import { checkAge, checkPassword, hashGiven, refuseReuse, setPassword, voidTokens } from '../control/users.ts'
-import { federated, linked, linksOf, linkUser } from './federation/linked-users.ts'
+import { federated, linksOf, linkUser } from './federation/linked-users.ts'
 import { enabled, extraOf, id, name, nullable, optionsOf, partial, sameDomain, sameId, taken, text, wrapped } from './fields.ts'
-import { findDomain, findUser, found, lock, peekUser, type UserRow } from './find.ts'
+import { findDomain, findUser, found, lock, peekUser } from './find.ts'
 import { groupView } from './groups.ts'
 import { homeDomain } from './home.ts'
-import { asked, collection, limitOf, matching, selfLink } from './list.ts'
+import { collection, limitOf, matching } from './list.ts'
 import { projectView } from './projects.ts'
+import { listUsers, shownUsers, userView } from './user-list.ts'
 
 const flag = t.Optional(nullable(t.Boolean()))
 const userOptions = t.Optional(
@@ -49,61 +50,6 @@ const properties = {
 }
 const known = Object.keys(properties)
 
-/** A user as lists read them: with the day on which the password expires. */
-type Shown = UserRow & { password_expires_at: Date | null }
-
-const given = (fields: Record<string, unknown>) => Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== null))
-
-export const userView = (call: Pick<Call, 'url'>, user: Shown, compliance: SecurityCompliance) => ({
-  ...(user.extra as object),
-  id: user.id,
-  name: user.name,
-  domain_id: user.domain_id,
-  enabled: isEnabled(user, compliance),
-  ...given({ description: user.description, email: user.email, default_project_id: user.default_project_id }),
-  options: user.options,
-  password_expires_at: user.password_expires_at && timestamp(user.password_expires_at),
-  links: selfLink(call, 'users', user.id),
-})
-
-/** As Keystone writes times here: with microseconds and without a zone. */
-const timestamp = (time: Date) => time.toISOString().replace('Z', '000')
-
-/** All users with what the view needs; add conditions on `u`. */
-export const shownUsers = (tx: Tx) =>
-  tx
-    .selectFrom('identity.user as u')
-    .selectAll('u')
-    .select((eb) =>
-      eb
-        .selectFrom('identity.password as p')
-        .select('p.expires_at')
-        .whereRef('p.user_id', '=', 'u.id')
-        .orderBy('p.id', 'desc')
-        .limit(1)
-        .as('password_expires_at'),
-    )
-
-const operators = new Map(Object.entries({ lt: '<', lte: '<=', gt: '>', gte: '>=', eq: '=', neq: '<>' }))
-
-/** The condition of `?password_expires_at=lt:2016-12-08T22:02:00Z` on the alias `u`. @throws Fault 400 for what is no operator and time */
-export function expiring(query: RawQuery): RawBuilder<boolean> {
-  const given = asked(query, 'password_expires_at')
-  if (given === undefined) return sql`true`
-  const [, word = 'eq', time = ''] = /^(?:([a-z]+):)?(\d{4}-.*)$/.exec(given) ?? []
-  const operator = operators.get(word)
-  const at = new Date(/(Z|[+-]\d\d:?\d\d)$/i.test(time) ? time : `${time}Z`)
-  if (operator === undefined || Number.isNaN(at.getTime())) {
-    throw badRequest(
-      `Invalid input for field 'password_expires_at': '${given.slice(0, 60)}' must be an operator (${[...operators.keys()].join(', ')}), a colon and a time as 2016-12-08T22:02:00Z`,
-    )
-  }
-  return sql`u.id in (
-    select p.user_id from identity.password p
-    where p.expires_at ${sql.raw(operator)} ${at}
-      and not exists (select from identity.password newer where newer.user_id = p.user_id and newer.id > p.id))`
-}
-
 const showUser = async (call: Pick<Call, 'tx' | 'url'>, id: string, compliance: SecurityCompliance) => {
   const user = await shownUsers(call.tx).where('u.id', '=', id).executeTakeFirst()
   return { user: { ...userView(call, found(user, 'user', id), compliance), ...(await linksOf(call.tx, id)) } }
@@ -123,25 +69,7 @@ async function refuseDomainAsProject(tx: Tx, id: string | null | undefined): Pro
 }
 
 export const users = (compliance: SecurityCompliance): AnyRow[] => [
-  row({
-    route: 'GET /users',
-    policy: 'identity:list_users',
-    target: ({ who }) => ({ target: { domain_id: who.domain?.id } }),
-    reply: 200,
-    summary: 'List users',
-    async run(call) {
-      const { query, tx, who } = call
-      const rows = await shownUsers(tx)
-        .$if(who.domain !== null, (q) => q.where('u.domain_id', '=', who.domain!.id))
-        .where(matching(query, { name: 'text', domain_id: 'text', enabled: 'boolean' }, 'u'))
-        .where(expiring(query))
-        .where(linked(query))
-        .orderBy('u.id')
-        .limit(limitOf(query))
-        .execute()
-      return collection(call, 'users', rows, (user) => userView(call, user, compliance))
-    },
-  }),
+  listUsers(compliance),
   row({
     route: 'POST /users',
     policy: 'identity:create_user',
