@@ -6,7 +6,13 @@
 import { type RawBuilder, sql } from 'kysely'
 import { beforeCommit, json, type Tx } from '../database/connect.ts'
 import { hintHost } from '../work/hint.ts'
-import type { DocumentOf, Kind } from './documents.ts'
+import type { DesiredLine, DocumentOf, Kind } from './documents.ts'
+
+/** What a transaction of this process has told a host: the lines that follow revision `after`. */
+export interface Written {
+  after: number
+  lines: DesiredLine[]
+}
 
 export type Intent = { [K in Kind]: { kind: K; id: string; generation: number; body: DocumentOf[K] | null } }[Kind]
 
@@ -19,8 +25,24 @@ export async function intend(tx: Tx, hostId: string, intents: Intent[], requestI
 
 /** The same where the transaction reads no documents any more: it travels with the commit. */
 export function intendLast(tx: Tx, hostId: string, intents: Intent[], requestId: string | null): void {
-  beforeCommit(tx, { query: () => intending(hostId, intents, requestId).compile(tx) })
-  hintHost(tx, hostId)
+  let written: Written | undefined
+  beforeCommit(tx, {
+    query: () => intending(hostId, intents, requestId).compile(tx),
+    answered(rows) {
+      const [first] = rows as { base: number }[]
+      if (first === undefined) return // the host is no more
+      const lines = intents.map(({ kind, id, generation, body }, index) => ({
+        rev: first.base + index + 1,
+        kind,
+        id,
+        generation,
+        want: body,
+        request_id: requestId,
+      }))
+      written = { after: first.base, lines }
+    },
+  })
+  hintHost(tx, hostId, () => written)
 }
 
 function intending(hostId: string, intents: Intent[], requestId: string | null): RawBuilder<unknown> {
@@ -31,7 +53,8 @@ function intending(hostId: string, intents: Intent[], requestId: string | null):
     select host.id, doc.kind, doc.id, host.base + doc.n, doc.generation, nullif(doc.body, 'null'::jsonb), ${requestId}
     from host, jsonb_to_recordset(${json(docs)}) as doc (n int, kind text, id text, generation bigint, body jsonb)
     on conflict (host_id, kind, id) do update
-      set rev = excluded.rev, generation = excluded.generation, body = excluded.body, request_id = excluded.request_id`
+      set rev = excluded.rev, generation = excluded.generation, body = excluded.body, request_id = excluded.request_id
+    returning (select base from host)`
 }
 
 /**

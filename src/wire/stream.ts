@@ -5,6 +5,7 @@ import type { Logger } from 'pino'
 import type { Database } from '../database/connect.ts'
 import { hints } from '../work/hint.ts'
 import type { DesiredLine, Line } from './documents.ts'
+import type { Written } from './intend.ts'
 
 /** The open answer to a host. */
 export interface Sink {
@@ -123,9 +124,13 @@ export function startStreams(db: Database, cloud: string, log: Logger): Streams 
     }
   }
 
-  const heard = (hostId: string) => {
+  /** What this process wrote itself goes out as it is, if the host has heard all that was before it; else the database says what is new. */
+  const heard = (hostId: string, written?: Written) => {
     const stream = streams.get(hostId)
-    if (stream) void look(stream)
+    if (!stream) return
+    if (!written || stream.looking || stream.sent !== written.after || stream.sink.pending() > maxPending) return void look(stream)
+    say(stream, written.lines)
+    stream.sent = written.lines.at(-1)?.rev ?? stream.sent
   }
   const asked = (hostId: string) => {
     if (streams.has(hostId))

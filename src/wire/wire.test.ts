@@ -1,6 +1,8 @@
 // The wire end to end: a controller's routes, a host's dial and loop on a simulated machine, a real database in between.
 import assert from 'node:assert/strict'
 import type { AddressInfo } from 'node:net'
+import { createInterface } from 'node:readline'
+import { Readable } from 'node:stream'
 import { after, afterEach, before, describe, it } from 'node:test'
 import Fastify, { type FastifyInstance } from 'fastify'
 import { pino } from 'pino'
@@ -12,7 +14,7 @@ import { ask } from './ask.ts'
 import { registerWire } from './control.ts'
 import type { SecurityGroupDocument } from './documents.ts'
 import { type Credentials, dial } from './host.ts'
-import { intend, withdraw } from './intend.ts'
+import { intend, intendLast, withdraw } from './intend.ts'
 import { join, makeJoinToken } from './join.ts'
 
 const log = pino({ level: 'silent' })
@@ -145,6 +147,53 @@ describe('the wire', () => {
     )
     await until(async () => (await observed(host.host_id)).length === 400)
     assert.equal(machine.real.get('security-group')!.size, 400)
+  })
+
+  it('says every revision once and in order, whether it was read or handed over by the transaction that wrote it', async () => {
+    const host = await newHost('l')
+    const controller = new AbortController()
+    const answer = await fetch(`${url}/wire/v1/hosts/${host.host_id}/desired?since=0`, {
+      headers: { authorization: `Bearer ${host.host_id}.${host.secret}` },
+      signal: controller.signal,
+    })
+    const said: { rev: number; id: string; want: unknown }[] = []
+    const reading = (async () => {
+      for await (const line of createInterface({ input: Readable.from(answer.body!) })) {
+        const one = JSON.parse(line) as { rev?: number; id: string; want: unknown }
+        if (one.rev !== undefined) said.push({ ...one, rev: one.rev })
+      }
+    })().catch(() => undefined)
+    ends.push(async () => {
+      controller.abort()
+      await reading
+    })
+    await Promise.all(
+      Array.from({ length: 20 }, async (_, writer) => {
+        for (let n = 0; n < 10; n++) {
+          const of = (part: string) =>
+            ({ kind: 'security-group', generation: 1, id: `${writer}-${n}${part}`, body: group(`${writer}-${n}${part}`) }) as const
+          await test.db.write(async (tx) => {
+            if (writer % 2 === 0) await intend(tx, host.host_id, [of('a'), of('b')])
+            else intendLast(tx, host.host_id, [of('a'), of('b')], 'req-1')
+          })
+        }
+      }),
+    )
+    await until(async () => said.length >= 400)
+    assert.deepEqual(
+      said.map(({ rev }) => rev),
+      Array.from({ length: 400 }, (_, index) => index + 1),
+    )
+    const documents = await test.db.read
+      .selectFrom('wire.document')
+      .select(['rev', 'id', 'body'])
+      .where('host_id', '=', host.host_id)
+      .orderBy('rev')
+      .execute()
+    assert.deepEqual(
+      said.map(({ rev, id, want }) => ({ rev, id, body: want })),
+      documents,
+    )
   })
 
   it('works without hints, by polling', async () => {

@@ -22,7 +22,7 @@ interface Batch {
 
 const empty = (): Batch => ({ hosts: new Set(), asked: new Set(), due: false, identity: false, changed: new Map() })
 
-/** Emits, in this process: `due` (), `host` (host id), `asked` (host id), `answer` (question id), `identity` (), `changed` (Changed). */
+/** Emits, in this process: `due` (), `host` (host id, Written of wire/intend.ts or undefined), `asked` (host id), `answer` (question id), `identity` (), `changed` (Changed). */
 export const hints = new EventEmitter().setMaxListeners(0)
 
 let batch = empty()
@@ -50,12 +50,12 @@ export const hintDue = (tx: Tx) =>
     ),
   )
 
-/** After commit: this host's desired documents changed. */
-export const hintHost = (tx: Tx, hostId: string) =>
+/** After commit: this host's desired documents changed. `news` = what is new, for a stream of this process: it need not be read again. */
+export const hintHost = (tx: Tx, hostId: string, news: () => unknown = () => undefined) =>
   afterCommit(tx, () =>
     touched(
       (b) => b.hosts.add(hostId),
-      () => hints.emit('host', hostId),
+      () => hints.emit('host', hostId, news()),
     ),
   )
 

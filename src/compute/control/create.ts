@@ -44,15 +44,15 @@ export interface Created {
 
 /** @throws Fault 400, 403, 404, 409 in Nova's words */
 export async function createServers(tx: Tx, who: Who, projectId: string, requestId: string, wanted: NewServers): Promise<Created> {
-  const [flavor, image, key, standings] = await Promise.all([
+  const [flavor, image, key, maxMetadata] = await Promise.all([
     flavorFor(tx, projectId, wanted.flavor),
     imageOf(tx, who, wanted.image),
     wanted.key_name === undefined ? null : keyOf(tx, who.user.id, wanted.key_name),
-    standingsOf(tx, projectId, who.user.id),
+    mostMetadata(tx, who, projectId, wanted.metadata),
     wanted.requested_host === null ? null : mustBeHost(tx, wanted.requested_host),
   ])
   mustFit(image, flavor)
-  checkMetadata(wanted.metadata, limitOf(standings, 'metadata_items'))
+  checkMetadata(wanted.metadata, maxMetadata)
   const { least, most } = wanted
   const count = least === most ? most : await roomFor(tx, projectId, who.user.id, flavor, least, most)
 
@@ -107,7 +107,7 @@ export async function createServers(tx: Tx, who: Who, projectId: string, request
     )
     .execute()
   // They are sent in this order: what is asked sees what was written.
-  await Promise.all([inserted, mustHaveRoom(tx, projectId, who.user.id, flavor, count, standings)])
+  await Promise.all([inserted, mustHaveRoom(tx, projectId, who.user.id, flavor, count)])
   for (const { id } of servers) hintChanged(tx, 'server', id, projectId)
   await pokeAll(
     tx,
@@ -176,6 +176,12 @@ async function keyOf(tx: Tx, userId: string, name: string): Promise<string> {
     .executeTakeFirst()
   if (!key) throw badRequest('Invalid key_name provided.')
   return key.public_key
+}
+
+/** How many items of metadata a server may have; asked only where there are some. */
+async function mostMetadata(tx: Tx, who: Who, projectId: string, metadata: Record<string, string>): Promise<number> {
+  if (Object.keys(metadata).length === 0) return -1
+  return limitOf(await standingsOf(tx, projectId, who.user.id), 'metadata_items')
 }
 
 async function mustBeHost(tx: Tx, name: string): Promise<void> {

@@ -88,27 +88,18 @@ export async function roomFor(
  * Asked after servers and their ports were made, in the same transaction: locks nothing that is not locked already, and one statement.
  * @throws Fault 403 that names what is exceeded, in Nova's words
  */
-export async function mustHaveRoom(
-  tx: Tx,
-  projectId: string,
-  userId: string,
-  flavor: ServerFlavor,
-  count: number,
-  now: Standings,
-): Promise<void> {
+export async function mustHaveRoom(tx: Tx, projectId: string, userId: string, flavor: ServerFlavor, count: number): Promise<void> {
   const size = sizeOf(flavor)
   const names = counted.filter((resource) => size[resource] > 0)
-  const exceeded = await engine.over<string>(tx, projectId, { quota, names }, portQuota)
+  const { exceeded, userLimits } = await engine.overForUser<string>(tx, projectId, userId, { quota, names }, portQuota)
   const own = exceeded.filter(({ service }) => service === quota.service)
   if (own.length > 0) throw tooMuch(flavor, count, own as engine.Over<Counted>[])
   if (exceeded.length > 0) throw portsExceeded()
-  if (!isLimited(now)) return
+  if (userLimits.size === 0) return
   const used = await usedBy(tx, projectId, userId)
   const over = counted.flatMap((resource) => {
-    const { userLimit } = now[resource]
-    return userLimit !== null && userLimit >= 0 && used[resource] > userLimit
-      ? [{ service: quota.service, resource, used: used[resource], limit: userLimit }]
-      : []
+    const limit = userLimits.get(resource) ?? -1
+    return limit >= 0 && used[resource] > limit ? [{ service: quota.service, resource, used: used[resource], limit }] : []
   })
   if (over.length > 0) throw tooMuch(flavor, count, over)
 }

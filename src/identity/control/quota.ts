@@ -63,9 +63,24 @@ export const everyProject = 'default'
  * by throwing: only the end of the transaction undoes what was made.
  */
 export async function over<R extends string>(tx: Tx, projectId: string, ...asked: Asked<R>[]): Promise<Over<R>[]> {
-  const rows = await read(tx, projectId, asked)
-  const tooMuch = rows.flatMap((row) => beyond(row, row.used, row.hard_limit))
-  return (tooMuch.length > 0 ? tooMuch : await overInDomain(tx, rows)) as Over<R>[]
+  return tooMuch(tx, await read(tx, projectId, asked))
+}
+
+/** The same, and in the same statement what the user may have of these resources in the project, where that is set. */
+export async function overForUser<R extends string>(
+  tx: Tx,
+  projectId: string,
+  userId: string,
+  ...asked: Asked<R>[]
+): Promise<{ exceeded: Over<R>[]; userLimits: Map<string, number> }> {
+  const rows = await read(tx, projectId, asked, userId)
+  const userLimits = rows.flatMap(({ resource, user_limit }): [string, number][] => (user_limit === null ? [] : [[resource, user_limit]]))
+  return { exceeded: await tooMuch(tx, rows), userLimits: new Map(userLimits) }
+}
+
+async function tooMuch<R extends string>(tx: Tx, rows: Row[]): Promise<Over<R>[]> {
+  const own = rows.flatMap((row) => beyond(row, row.used, row.hard_limit))
+  return (own.length > 0 ? own : await overInDomain(tx, rows)) as Over<R>[]
 }
 
 /** The project's usage and limit of each resource. @param userId whose own limits shall be told beside those of the project */
