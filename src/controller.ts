@@ -60,7 +60,9 @@ export async function cloudId(db: Database): Promise<string> {
 
 /** Starts a controller and resolves once it answers. */
 export async function startController(config: Config): Promise<Controller> {
-  const log = pino({ level: config.logLevel, base: { program: 'controller', pid: process.pid } })
+  // A line for each request: written by themselves they would cost a seventh of what a small request costs.
+  const written = pino.destination({ dest: 1, sync: false, minLength: 4096, periodicFlush: 100 })
+  const log = pino({ level: config.logLevel, base: { program: 'controller', pid: process.pid } }, written)
   const db = openDatabase(config)
   const leaveHints = await startHints(db)
   const key = sealingKeys(config.home)
