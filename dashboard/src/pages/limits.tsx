@@ -1,15 +1,16 @@
 // How much a project may have: the quotas with their use as bars, and identity's limits, registered for everyone and a project's own.
-import { FormGroup, Tab, Tabs, TabTitleText } from '@patternfly/react-core'
+import { FormGroup } from '@patternfly/react-core'
 import { useQuery } from '@tanstack/react-query'
 import { getRouteApi, useNavigate } from '@tanstack/react-router'
 import { projectsQuery } from '../api/identity-queries.ts'
 import { isAdmin, useSession } from '../api/session.ts'
 import { useText } from '../i18n/index.ts'
-import { type LimitsTab, limitsTabs } from '../routes.tsx'
+import { limitsTabs } from '../routes.tsx'
 import { useDomainName } from '../ui/domain-filter.tsx'
 import { Pick } from '../ui/pick.tsx'
 import { PageHeader } from '../ui/pieces.tsx'
 import { Quotas } from '../ui/quotas.tsx'
+import { Tabbed } from '../ui/tabbed.tsx'
 import { UnifiedLimits } from '../ui/unified-limits.tsx'
 
 const route = getRouteApi('/inside/limits')
@@ -48,21 +49,15 @@ export function LimitsPage() {
           change={(id) => void navigate({ to: '/limits', search: { ...search, project: id === session.project.id ? undefined : id } })}
         />
       )}
-      <Tabs
-        activeKey={tab}
-        onSelect={(_event, next) =>
-          void navigate({ to: '/limits', search: { ...search, tab: next === 'quotas' ? undefined : (next as LimitsTab) } })
-        }
-        aria-label={t.limits.title}
-        className="wisp-tabs"
+      <Tabbed
+        label={t.limits.title}
+        tabs={limitsTabs}
+        words={t.limits.tabs}
+        shown={tab}
+        open={(next) => void navigate({ to: '/limits', search: { ...search, tab: next === 'quotas' ? undefined : next } })}
       >
-        {limitsTabs.map((name) => (
-          <Tab key={name} eventKey={name} title={<TabTitleText>{t.limits.tabs[name]}</TabTitleText>} tabContentId={`tab-${name}`} />
-        ))}
-      </Tabs>
-      <div role="tabpanel" id={`tab-${tab}`} aria-label={t.limits.tabs[tab]} className="wisp-tab">
         {tab === 'quotas' ? <Quotas projectId={project} /> : <UnifiedLimits projectId={project} />}
-      </div>
+      </Tabbed>
     </>
   )
 }

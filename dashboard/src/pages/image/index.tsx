@@ -1,5 +1,5 @@
 // One image: its name, state and actions on top, and a tab each for what it is, its properties, and with whom it is shared.
-import { Button, Tab, Tabs, TabTitleText } from '@patternfly/react-core'
+import { Button } from '@patternfly/react-core'
 import { useQuery } from '@tanstack/react-query'
 import { getRouteApi, useNavigate } from '@tanstack/react-router'
 import { lazy, Suspense } from 'react'
@@ -13,6 +13,7 @@ import { DetailPage } from '../../ui/detail-page.tsx'
 import { useImageActions } from '../../ui/image-actions.tsx'
 import { ActionMenu } from '../../ui/list.tsx'
 import { ImageStatus, Waiting } from '../../ui/pieces.tsx'
+import { Tabbed } from '../../ui/tabbed.tsx'
 import { ImageOverview } from './overview.tsx'
 
 const route = getRouteApi('/inside/images/$imageId')
@@ -61,21 +62,11 @@ export function ImagePage() {
     >
       {(image) => (
         <>
-          <Tabs
-            activeKey={tab}
-            onSelect={(_event, next) => open(next as ImageTab)}
-            aria-label={image.name || image.id}
-            className="wisp-tabs"
-          >
-            {imageTabs.map((name) => (
-              <Tab key={name} eventKey={name} title={<TabTitleText>{t.image[name]}</TabTitleText>} tabContentId={`tab-${name}`} />
-            ))}
-          </Tabs>
-          <div role="tabpanel" id={`tab-${tab}`} aria-label={t.image[tab]} className="wisp-tab">
+          <Tabbed label={image.name || image.id} tabs={imageTabs} words={t.image} shown={tab} open={open}>
             <Suspense fallback={<Waiting />}>
               <TabContent tab={tab} image={image} />
             </Suspense>
-          </div>
+          </Tabbed>
           {dialog}
         </>
       )}

@@ -1,5 +1,4 @@
 // One project: what it is, who has which role on it, and how much it may use.
-import { Tab, Tabs, TabTitleText } from '@patternfly/react-core'
 import { useQuery } from '@tanstack/react-query'
 import { getRouteApi, useNavigate } from '@tanstack/react-router'
 import { projectQuery, projectsQuery } from '../../api/identity-queries.ts'
@@ -12,6 +11,7 @@ import { ActionMenu } from '../../ui/list.tsx'
 import { useProjectVerbs } from '../../ui/project-verbs.tsx'
 import { Quotas } from '../../ui/quotas.tsx'
 import { EnabledState } from '../../ui/state.tsx'
+import { Tabbed } from '../../ui/tabbed.tsx'
 import { ProjectOverview } from './overview.tsx'
 
 const route = getRouteApi('/inside/projects/$projectId')
@@ -45,18 +45,13 @@ export function ProjectPage() {
     >
       {(project) => (
         <>
-          <Tabs activeKey={shown} onSelect={(_event, next) => open(next as ProjectTab)} aria-label={project.name} className="wisp-tabs">
-            {tabs.map((name) => (
-              <Tab key={name} eventKey={name} title={<TabTitleText>{t.project[name]}</TabTitleText>} tabContentId={`tab-${name}`} />
-            ))}
-          </Tabs>
-          <div role="tabpanel" id={`tab-${shown}`} aria-label={t.project[shown]} className="wisp-tab">
+          <Tabbed label={project.name} tabs={tabs} words={t.project} shown={shown} open={open}>
             {shown === 'overview' && <ProjectOverview project={project} />}
             {shown === 'members' && (
               <Assignments of={{ project: project.id }} target={{ kind: 'project', id: project.id, domain: project.domain_id }} />
             )}
             {shown === 'quotas' && <Quotas projectId={project.id} />}
-          </div>
+          </Tabbed>
           {dialog}
         </>
       )}

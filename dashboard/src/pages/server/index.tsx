@@ -1,5 +1,5 @@
 // One server: its name, state and actions on top, and a tab for each way of looking at it. The tab is in the address.
-import { Button, Tab, Tabs, TabTitleText } from '@patternfly/react-core'
+import { Button } from '@patternfly/react-core'
 import { useQuery } from '@tanstack/react-query'
 import { getRouteApi, useNavigate } from '@tanstack/react-router'
 import { lazy, Suspense } from 'react'
@@ -13,6 +13,7 @@ import { DetailPage } from '../../ui/detail-page.tsx'
 import { ActionMenu } from '../../ui/list.tsx'
 import { ServerStatus, Waiting } from '../../ui/pieces.tsx'
 import { useServerActions, useServerVerbs } from '../../ui/server-actions.tsx'
+import { Tabbed } from '../../ui/tabbed.tsx'
 import { ServerOverview } from './overview.tsx'
 
 const route = getRouteApi('/inside/servers/$serverId')
@@ -82,16 +83,11 @@ export function ServerPage() {
     >
       {(server) => (
         <>
-          <Tabs activeKey={shown} onSelect={(_event, next) => open(next as ServerTab)} aria-label={server.name} className="wisp-tabs">
-            {tabs.map((name) => (
-              <Tab key={name} eventKey={name} title={<TabTitleText>{t.server[name]}</TabTitleText>} tabContentId={`tab-${name}`} />
-            ))}
-          </Tabs>
-          <div role="tabpanel" id={`tab-${shown}`} aria-label={t.server[shown]} className="wisp-tab">
+          <Tabbed label={server.name} tabs={tabs} words={t.server} shown={shown} open={open}>
             <Suspense fallback={<Waiting />}>
               <TabContent tab={shown} server={server} />
             </Suspense>
-          </div>
+          </Tabbed>
           {dialog}
         </>
       )}
