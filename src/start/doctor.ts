@@ -146,7 +146,7 @@ async function running(config: Config): Promise<Finding[]> {
   if (supervisor === undefined) {
     const left = programs.filter(([, runs]) => runs).map(([name]) => name)
     if (left.length === 0) return [good('Wisp is stopped; "wisp up" starts it')]
-    return [bad(`the supervisor does not run (${left.join(', ')} does): what dies stays dead`, '"wisp up" starts it')]
+    return [bad(`the supervisor does not run, only ${left.join(', ')}: what dies stays dead`, '"wisp up" starts it')]
   }
   const findings = programs.map(([name, runs]) => {
     if (runs) return good(`${name} runs`)
