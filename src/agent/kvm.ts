@@ -128,6 +128,9 @@ export async function cachedProbe(cacheFile = CACHE_FILE): Promise<AcceleratorPr
   return answer
 }
 
+/** Takes the answer that is kept away. */
+export const forgetAccelerator = (): Promise<void> => rm(CACHE_FILE, { force: true })
+
 async function readCache(path: string): Promise<(AcceleratorProbe & { bootId: string }) | undefined> {
   try {
     const cached = JSON.parse(await readFile(path, 'utf8'))
