@@ -91,7 +91,7 @@ test('every test of the plugins that must pass passes', { timeout: (full ? 60 : 
   }),
 )
 
-test('every test of identity that must pass passes where the rules for passwords are strict', { timeout: 5 * 60_000 }, () => {
+test('every test of identity that must pass passes where the rules for passwords are strict', { timeout: (full ? 15 : 5) * 60_000 }, () => {
   const rules = {
     lockout_failure_attempts: 2,
     lockout_duration: 2,
