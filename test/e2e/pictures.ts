@@ -7,7 +7,7 @@ import type { Browser, Page } from 'playwright-core'
 import * as steps from '../../dashboard/test/steps.ts'
 import { type Cloud, keyPair, startCloud } from './cloud.ts'
 import { becomes, consoleSays, importKey, launch, networkId, remove, type Server } from './person.ts'
-import { patience } from './run-program.ts'
+import { patience, until } from './run-program.ts'
 
 const folder = path.resolve(process.argv[2] ?? path.join(import.meta.dirname, '../../docs/pictures'))
 /** What a page of a repository may weigh. */
@@ -17,6 +17,8 @@ async function main(): Promise<void> {
   const cloud = await startCloud()
   const servers: Server[] = []
   try {
+    const hosts = async () => (await cloud.admin.ask<{ hypervisors: unknown[] }>('GET', 'compute/v2.1/os-hypervisors')).hypervisors
+    await until(async () => (await hosts()).length > 0, 'the host has joined')
     const { key } = await keyPair()
     await importKey(cloud.demo, 'laptop', `${key}.pub`)
     const network = { uuid: await networkId(cloud.demo, 'private') }
