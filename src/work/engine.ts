@@ -26,7 +26,7 @@ export interface Errand {
 }
 
 export interface Engine {
-  /** Resolves when every handler under way has ended. */
+  /** Resolves when every handler under way has ended; errands are not waited for, because nobody knows how long they take. */
   stop(): Promise<void>
 }
 
@@ -225,6 +225,7 @@ export function startEngine(db: Database, handlers: Record<string, Handler>, log
       if (isErrand(again)) {
         leave()
         await again.run()
+        if (stopped) return // whoever looks next begins it again
         again = (await step(due, again.after)) as number | null
       }
       if (again !== null && again < poll) setTimeout(wake, again).unref()
@@ -326,7 +327,7 @@ export function startEngine(db: Database, handlers: Record<string, Handler>, log
       hints.off('due', wake)
       wake()
       await dispatching
-      await Promise.all([...running.keys(), ...errands.keys()])
+      await Promise.all(running.keys())
       clearInterval(renewing)
     },
   }
