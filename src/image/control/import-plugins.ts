@@ -7,9 +7,10 @@ import { Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { promisify } from 'node:util'
 import zlib from 'node:zlib'
-import { badRequest, Fault, tooLarge } from '../../http/fault.ts'
+import { badRequest, tooLarge } from '../../http/fault.ts'
 import { type Declared, formatOf, HEAD } from './formats.ts'
 import { inspectFile } from './inspection.ts'
+import { stagingFault, stagingFull } from './staging.ts'
 
 const run = promisify(execFile)
 
@@ -70,7 +71,7 @@ export async function decompress(kind: 'gzip' | 'zip', from: string, to: string,
     if (part?.stored) await pipeline(source, count, target)
     else await pipeline(source, part ? zlib.createInflateRaw() : zlib.createGunzip(), count, target)
   } catch (error) {
-    if (error instanceof Fault || !String((error as NodeJS.ErrnoException).code).startsWith('Z_')) throw error
+    if (!String((error as NodeJS.ErrnoException).code).startsWith('Z_')) throw stagingFault(error)
     throw badRequest(`The data cannot be decompressed (${kind}): ${(error as Error).message}.`, { cause: error })
   }
   if (part && size !== part.size) throw badRequest(`The zip file promises ${part.size} bytes, but ${size} came out of it.`)
@@ -131,6 +132,7 @@ export async function convert(from: string, to: string, declared: Declared, form
     const { code, stderr } = error as NodeJS.ErrnoException & { stderr?: string }
     if (code === 'ENOENT')
       throw badRequest('The image cannot be converted: qemu-img is not installed on the controller (package qemu-utils).')
+    if (/No space left on device|Disk quota exceeded/.test(String(stderr))) throw stagingFull(error)
     throw badRequest(`The image cannot be converted to ${format}: ${String(stderr).split(from).join('the image').trim().slice(0, 300)}`)
   }
   await inspectFile(to, { disk_format: format, container_format: 'bare' })

@@ -3,7 +3,7 @@
 import { IncomingMessage } from 'node:http'
 import type { Readable } from 'node:stream'
 import { badRequest, Fault, tooLarge } from '../../http/fault.ts'
-import type { Blocks, ImageStore } from '../store/store.ts'
+import { type Blocks, type ImageStore, storeFull } from '../store/store.ts'
 import type { Declared } from './formats.ts'
 import { type Hashing, startHashing } from './hashing.ts'
 import { startInspection } from './inspection.ts'
@@ -12,8 +12,6 @@ import { startInspection } from './inspection.ts'
 const BLOCK = 1024 * 1024
 /** One that fills, one that is being written, and two that the threads may still be reading. */
 const blocks = 4
-/** The part that is used here; TypeScript has the whole only among the types of browsers. */
-declare const WebAssembly: { Memory: new (size: { initial: number; maximum: number; shared: true }) => { buffer: SharedArrayBuffer } }
 
 /** What an image row says of its bits. */
 export interface Bits {
@@ -129,12 +127,7 @@ const overLimit = (limit: number) =>
 function asFault(error: unknown, store: ImageStore): unknown {
   if (error instanceof Fault) return error
   const { code, path } = error as NodeJS.ErrnoException
-  if (code === 'ENOSPC' || code === 'EDQUOT') {
-    return tooLarge(
-      'Image storage media is full: there is no room left on the disk of the image store. Delete images or make room, then upload it again.',
-      { cause: error },
-    )
-  }
+  if (code === 'ENOSPC' || code === 'EDQUOT') return storeFull(store.id, error)
   if (code === 'ENOENT')
     return new Fault(410, 'The upload was given up: the image was deleted, or nothing was heard of the upload for too long.')
   if (code === 'ECONNRESET' || code === 'ERR_STREAM_PREMATURE_CLOSE') {

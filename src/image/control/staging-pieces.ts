@@ -14,7 +14,7 @@ import { hintChanged } from '../../work/hint.ts'
 import { startHashing } from './hashing.ts'
 import { living, patience, renewal } from './leftover.ts'
 import { withinQuota } from './quota.ts'
-import { asFault, complete, markStaged, stagedFile, waiting } from './staging.ts'
+import { complete, markStaged, stagedFile, stagingFault, waiting } from './staging.ts'
 
 /** Bytes `from` to `to` (exclusive) of `total`. */
 export interface Piece {
@@ -194,7 +194,7 @@ async function write(db: Database, to: string, { id, file, writer, piece }: Task
   } catch (error) {
     // If the database is away too, the last renewal counts.
     await settle().catch(() => {})
-    throw asFault(error)
+    throw stagingFault(error)
   } finally {
     living.delete(file)
     await handle?.close()

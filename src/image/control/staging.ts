@@ -32,12 +32,13 @@ export async function markStaged(tx: Tx, file: string, image_id: string): Promis
   await poke(tx, 'image-staged', file, patience)
 }
 
-/** The file is not wanted any more: the sweep removes it soon. */
-export async function abandonStaged(tx: Tx, by: { file: string } | { image_id: string }): Promise<void> {
+/** Files that are not wanted any more: the sweep removes them soon. @returns whether there are any */
+export async function abandonStaged(tx: Tx, by: { file: string; complete?: false } | { image_id: string }): Promise<boolean> {
   const rows = await tx
     .updateTable('image.staged')
     .set({ since: sql<Date>`'epoch'`, complete: false })
     .$if('file' in by, (query) => query.where('file', '=', (by as { file: string }).file))
+    .$if('complete' in by, (query) => query.where('complete', '=', false))
     .$if('image_id' in by, (query) => query.where('image_id', '=', (by as { image_id: string }).image_id))
     .returning('file')
     .execute()
@@ -46,6 +47,7 @@ export async function abandonStaged(tx: Tx, by: { file: string } | { image_id: s
     'image-staged',
     rows.map(({ file }) => file),
   )
+  return rows.length > 0
 }
 
 /**
@@ -79,18 +81,18 @@ export async function writeStaged(
       await handle.close()
     }
   } catch (error) {
-    throw asFault(error)
+    throw stagingFault(error)
   }
 }
 
-export function asFault(error: unknown): unknown {
+export const stagingFull = (cause: unknown) =>
+  tooLarge('Image storage media is full: there is no room left on the disk of the staging area. Make room, then try again.', { cause })
+
+/** What to tell a client of what went wrong with a staged file. */
+export function stagingFault(error: unknown): unknown {
   if (error instanceof Fault) return error
   const { code, message } = error as NodeJS.ErrnoException
-  if (code === 'ENOSPC' || code === 'EDQUOT') {
-    return tooLarge('Image storage media is full: there is no room left on the disk of the staging area. Make room, then try again.', {
-      cause: error,
-    })
-  }
+  if (code === 'ENOSPC' || code === 'EDQUOT') return stagingFull(error)
   if (code === 'ECONNRESET' || code === 'ERR_STREAM_PREMATURE_CLOSE' || message === 'aborted') {
     return badRequest('The data was cut off on its way. Send it again.', { cause: error })
   }
@@ -119,8 +121,10 @@ export async function stageImage(db: Database, home: Home, limit: number, id: st
     crash('image: staged')
     await db.write((tx) => complete(tx, id, file, size))
   } catch (error) {
-    // If the database is away too, the sweep comes to it.
-    await db.write((tx) => unstage(tx, file)).catch(() => {})
+    // If the database is away too, the sweep comes to it. A commit whose answer was lost may have made it complete after all.
+    const given = await db.write((tx) => unstage(tx, file)).catch(() => false)
+    // The client may try again at once, and finds the room that this took.
+    if (given) await fs.rm(stagedFile(home, file), { force: true }).catch(() => {})
     throw error
   } finally {
     living.delete(file)
@@ -157,8 +161,8 @@ export async function complete(tx: Tx, id: string, file: string, size: number): 
   hintChanged(tx, 'image', id, image.owner)
 }
 
-/** Puts the image whose staging failed back to 'queued'. */
-async function unstage(tx: Tx, file: string): Promise<void> {
+/** Puts the image whose staging failed back to 'queued'. @returns whether the file is given up, as it is unless it is complete */
+async function unstage(tx: Tx, file: string): Promise<boolean> {
   const image = await tx
     .updateTable('image.image as i')
     .from('image.staged as s')
@@ -166,11 +170,13 @@ async function unstage(tx: Tx, file: string): Promise<void> {
     .whereRef('s.image_id', '=', 'i.id')
     .where('s.file', '=', file)
     .where('s.complete', '=', false)
+    // Where it was given up before, new data may be on its way.
+    .where(sql<boolean>`not exists (select from image.staged o where o.image_id = i.id and o.file <> s.file and o.since > 'epoch')`)
     .where('i.status', '=', 'uploading')
     .returning(['i.id', 'i.owner'])
     .executeTakeFirst()
   if (image) hintChanged(tx, 'image', image.id, image.owner)
-  await abandonStaged(tx, { file })
+  return await abandonStaged(tx, { file, complete: false })
 }
 
 /** Handler of 'image-staged': a file stays while a task needs it, its image waits for the import, or someone is writing it. */

@@ -7,7 +7,7 @@ import { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { conflict, Fault } from '../../http/fault.ts'
-import type { Blocks, ImageStore, Range } from './store.ts'
+import { type Blocks, type ImageStore, type Range, storeFull } from './store.ts'
 
 const run = promisify(execFile)
 
@@ -22,6 +22,8 @@ const END = 10_000
 const EPERM = 1
 const ENOENT = 2
 const EINVAL = 22
+const ENOSPC = 28
+const EDQUOT = 122
 
 export interface RbdSettings {
   id: string
@@ -40,12 +42,19 @@ interface Failure extends Error {
   stderr?: string
 }
 
+/** As far as it is read here. */
+interface OsdMap {
+  flags: string
+  pools: { pool_name: string; flags_names: string }[]
+}
+
 /** @throws Error if the configuration file cannot be read or does not name the cluster */
 export function rbdStore({ id, description, weight, pool, user, conf = '/etc/ceph/ceph.conf', timeout = 60 }: RbdSettings): ImageStore {
   const fsid = fsidOf(conf)
   // By itself Ceph waits for ever.
   const patience = ['--client-mount-timeout', '--rados-mon-op-timeout', '--rados-osd-op-timeout'].flatMap((name) => [name, String(timeout)])
-  const command = (...words: string[]) => ['--conf', conf, ...(user ? ['--id', user] : []), ...patience, ...words]
+  const login = ['--conf', conf, ...(user ? ['--id', user] : [])]
+  const command = (...words: string[]) => [...login, ...patience, ...words]
   const refuse = (error: unknown): never => {
     const { stderr = '', message, code } = error as Failure
     const why =
@@ -61,6 +70,16 @@ export function rbdStore({ id, description, weight, pool, user, conf = '/etc/cep
       const missing = error.code === ENOENT && !error.stderr?.includes('opening pool')
       return missing || expected.includes(Number(error.code)) ? undefined : refuse(error)
     })
+  /** Ceph does not refuse what is written into a full pool, but lets it wait until there is room. */
+  const isFull = async (error: unknown) => {
+    const { code, stderr = '' } = ((error as Error).cause ?? error) as Failure
+    if (code === ENOSPC || code === EDQUOT) return true
+    if (!/timed out/i.test(stderr)) return false
+    const dump = [...login, '--connect-timeout', String(timeout), 'osd', 'dump', '--format', 'json']
+    const { flags, pools } = JSON.parse((await run('ceph', dump, { maxBuffer: 64 << 20 })).stdout) as OsdMap
+    const mine = pools.find(({ pool_name }) => pool_name === pool)?.flags_names
+    return /\bfull(_quota)?\b/.test(`${flags},${mine}`)
+  }
   const image = (key: string) => `${pool}/${key}`
   const snapshot = (key: string) => `${pool}/${key}@snap`
   const size = async (key: string) => {
@@ -107,8 +126,9 @@ export function rbdStore({ id, description, weight, pool, user, conf = '/etc/cep
         await call('snap', 'create', '--no-progress', snapshot(key))
         await call('snap', 'protect', snapshot(key))
       } catch (error) {
+        const full = await isFull(error).catch(() => false)
         await remove(key).catch(() => {}) // whoever removes the key later has more luck
-        throw error
+        throw full ? storeFull(id, error) : error
       }
     },
     async read(key, range) {
@@ -167,7 +187,7 @@ async function feed({ child, ended, said }: Watched, blocks: Blocks, refuse: (er
   }
   child.stdin!.end()
   const code = await ended.catch(refuse)
-  if (code !== 0) refuse(Object.assign(new Error(`rbd import ended with ${code}`), { stderr: said() }))
+  if (code !== 0) refuse(Object.assign(new Error(`rbd import ended with ${code}`), { code, stderr: said() }))
 }
 
 /** The bytes of the range: `rbd export` knows no ranges, so what is before them is read, too. */

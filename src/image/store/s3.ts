@@ -13,8 +13,8 @@ import {
   S3ServiceException,
 } from '@aws-sdk/client-s3'
 import { Upload } from '@aws-sdk/lib-storage'
-import { Fault } from '../../http/fault.ts'
-import type { Blocks, ImageStore } from './store.ts'
+import { Fault, tooLarge } from '../../http/fault.ts'
+import { type Blocks, type ImageStore, storeFull } from './store.ts'
 
 /** Bytes of a part, and how many of them are under way at once: what an upload takes in memory. */
 const PART = 8 * 1024 * 1024
@@ -97,7 +97,7 @@ export function s3Store({
       const sender: Sender = {}
       const params = { Bucket: bucket, Key: key, Body: Readable.from(copied(blocks, sender), { objectMode: false }) }
       await new Upload({ client, params, partSize, queueSize: AT_ONCE }).done().catch((error: unknown) => {
-        throw sender.failed ? sender.failed.error : failed(error)
+        throw sender.failed ? sender.failed.error : (refusedFor(error, id) ?? failed(error))
       })
     },
     async read(key, range) {
@@ -137,6 +137,17 @@ async function* copied(blocks: Blocks, sender: Sender): AsyncGenerator<Buffer, v
   } finally {
     await blocks.return()
   }
+}
+
+/** What a server says that has no room for more: Ceph's `QuotaExceeded`, MinIO's `XMinioStorageFull`, 507 from any. */
+function refusedFor(error: unknown, id: string): Fault | undefined {
+  const { name, message, $metadata } = error as Partial<S3ServiceException> & Error
+  if ($metadata?.httpStatusCode === 507 || /quota|storage_?full|insufficient_?(storage|capacity)/i.test(name)) return storeFull(id, error)
+  // The library counts the parts of what comes without a size.
+  if (name === 'EntityTooLarge' || $metadata?.httpStatusCode === 413 || /^Exceeded \d+ parts/.test(message))
+    return tooLarge(`The image store ${id} takes no image as large as this. Name another store, and say beforehand how large it is.`, {
+      cause: error,
+    })
 }
 
 /** For the person who has to mend it. */

@@ -197,6 +197,25 @@ describe('stores in Ceph', { skip: cephMissing ?? false, timeout: 300_000 }, () 
       assert.ok((await buffer((await store.read('whole'))!)).equals(data))
     })
 
+    it('says that a full account has no room, and leaves nothing there', async () => {
+      const quota = (...words: string[]) => ceph.admin('radosgw-admin', 'quota', ...words, '--quota-scope', 'user', '--uid', 'wisp')
+      const { store, left } = await s3()
+      await quota('set', '--max-size', String(4 * MiB))
+      await quota('enable')
+      try {
+        for (const size of [5 * MiB, 20 * MiB]) {
+          const full = { status: 413, message: /media is full: .*the image store s3/ }
+          await assert.rejects(store.write('key', blocksOf(randomBytes(size)), size), full)
+          await store.remove('key')
+          assert.deepEqual(await left(), [])
+        }
+      } finally {
+        await quota('disable')
+      }
+      await store.write('key', blocksOf(randomBytes(5 * MiB)))
+      assert.deepEqual(await left(), ['key'])
+    })
+
     it('gives up a server that says nothing', async (context) => {
       const endpoint = `http://127.0.0.1:${await silent(context)}`
       const { store } = await s3({ endpoint, timeout: 1 })
@@ -283,6 +302,23 @@ describe('stores in Ceph', { skip: cephMissing ?? false, timeout: 300_000 }, () 
       assert.throws(() => rbdStore({ id: 'ceph', ...common, pool: 'images', conf: empty }), /wants a line "fsid = …"/)
     })
 
+    it('says that a full cluster has no room, and leaves nothing there', async () => {
+      const store = rbd({ timeout: 3 })
+      await store.write('some', blocksOf(randomBytes(20 * MiB)))
+      await ceph.limit(0.001)
+      try {
+        const full = { status: 413, message: /media is full: .*the image store ceph/ }
+        await assert.rejects(store.write('full', blocksOf(randomBytes(12 * MiB))), full)
+      } finally {
+        await ceph.limit(0.95)
+      }
+      for (const key of ['some', 'full']) await store.remove(key)
+      assert.deepEqual(await left(), [])
+      await store.write('full', blocksOf(randomBytes(MiB)))
+      assert.equal(await store.size('full'), MiB)
+      await store.remove('full')
+    })
+
     it('gives up a cluster that says nothing, and leaves nothing there once it is back', async () => {
       const store = rbd({ timeout: 2 })
       await store.write('there', blocksOf(randomBytes(MiB)))
@@ -311,6 +347,36 @@ async function silent(context: TestContext): Promise<number> {
   })
   return (server.address() as AddressInfo).port
 }
+
+it('the s3 store tells what is full from what is too large and what does not work', async (context) => {
+  let answer: [number, string] = [500, '']
+  const server = http.createServer((request, response) => {
+    request.resume().on('end', () => {
+      const [status, code] = answer
+      response.writeHead(status, { 'content-type': 'application/xml' }).end(`<Error><Code>${code}</Code><Message>No.</Message></Error>`)
+    })
+  })
+  await new Promise<void>((go) => server.listen(0, '127.0.0.1', go))
+  context.after(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  const endpoint = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  const store = s3Store({ id: 'objects', ...common, bucket: 'images', endpoint, access_key: 'a', secret_key: 'b' })
+  const cases: [number, string, number, RegExp][] = [
+    [403, 'QuotaExceeded', 413, /media is full: .*the image store objects/],
+    [400, 'XMinioAdminBucketQuotaExceeded', 413, /media is full/],
+    [507, 'XMinioStorageFull', 413, /media is full/],
+    [507, 'InsufficientStorage', 413, /media is full/],
+    [400, 'EntityTooLarge', 413, /image store objects takes no image as large as this/],
+    [413, 'RequestTooLarge', 413, /image store objects takes no image as large as this/],
+    [403, 'AccessDenied', 503, /refuses the access key/],
+  ]
+  for (const [code, name, status, message] of cases) {
+    answer = [code, name]
+    await assert.rejects(store.write('key', blocksOf(randomBytes(1000)), 1000), { status, message }, name)
+  }
+})
 
 it('the http store reads what is there, in whole and in part, and takes nothing', async (context) => {
   const data = randomBytes(300_000)

@@ -1,6 +1,7 @@
 // What every kind of store can do; store.test.ts holds all kinds to it. Bits lie under a key, which the store makes the name of a file,
 // an object or a volume; keys are used once and never again.
 import type { Readable } from 'node:stream'
+import { type Fault, tooLarge } from '../../http/fault.ts'
 
 /** Bits on their way in, a mebibyte at a time. A block is only lent: once the next is asked for it may change. */
 export type Blocks = AsyncGenerator<Buffer, void>
@@ -33,3 +34,10 @@ export interface ImageStore {
   /** Whether something outside of Wisp depends on these bits, so that they cannot be removed; without it nothing ever does. */
   inUse?(key: string): Promise<boolean>
 }
+
+/** What a write throws for which there is no room; told to the client in Glance's words. */
+export const storeFull = (id: string, cause: unknown): Fault =>
+  tooLarge(
+    `Image storage media is full: there is no room left in the image store ${id}. Delete images or make room, then upload it again, or name another store.`,
+    { cause },
+  )

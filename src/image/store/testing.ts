@@ -19,6 +19,8 @@ export interface Ceph {
   pool: 'images'
   /** Runs a program of Ceph's as its administrator. @returns what it printed */
   admin(program: string, ...words: string[]): Promise<string>
+  /** From which share of its disk on it is full; resolves when its pool is, or is no more. */
+  limit(share: number): Promise<void>
   /** Keeps the OSD from answering, and lets it go on. */
   pause(): void
   resume(): void
@@ -116,6 +118,10 @@ export async function startCeph(): Promise<Ceph> {
     fsid,
     pool: 'images',
     admin,
+    async limit(share) {
+      for (const name of ['nearfull', 'backfillfull', 'full']) await admin('ceph', 'osd', `set-${name}-ratio`, String(share))
+      while (/\bfull\b/.test(await admin('ceph', 'osd', 'pool', 'ls', 'detail')) !== share < 0.5) await sleep(200)
+    },
     pause: () => void daemons.get('ceph-osd')!.kill('SIGSTOP'),
     resume: () => void daemons.get('ceph-osd')!.kill('SIGCONT'),
     async startGateway() {
