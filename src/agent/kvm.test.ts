@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
 import fs from 'node:fs'
+import os from 'node:os'
 import path from 'node:path'
-import { test } from 'node:test'
+import { type TestContext, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { probe } from './kvm.ts'
 
 const installed = (program: string) => (process.env.PATH ?? '').split(':').some((folder) => fs.existsSync(path.join(folder, program)))
@@ -20,4 +23,35 @@ test('a guest that gets no time does not work, and the reason names the limit', 
   const { works, why } = await probe('tcg', 1)
   assert.equal(works, false)
   assert.match(why, /1 ms/)
+})
+
+/** A folder for the front of PATH with this in place of QEMU. */
+function insteadOfQemu(context: TestContext, script: string): string {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'wisp-qemu-'))
+  context.after(() => fs.rmSync(folder, { recursive: true }))
+  for (const name of ['qemu-system-x86_64', 'qemu-system-aarch64']) fs.writeFileSync(path.join(folder, name), script, { mode: 0o755 })
+  return folder
+}
+
+test('a guest that hangs dies with the program that tries it, even when that one is killed', async (context) => {
+  const folder = insteadOfQemu(context, '#!/bin/sh\necho $$ > "$0.pid"\nexec sleep 300\n')
+  const child = spawn(
+    process.execPath,
+    ['-e', `import('${path.join(import.meta.dirname, 'kvm.ts')}').then(({ probe }) => probe('kvm', 60_000))`],
+    {
+      env: { ...process.env, PATH: `${folder}:${process.env.PATH}` },
+    },
+  )
+  const pids = () => fs.readdirSync(folder).filter((name) => name.endsWith('.pid'))
+  const waitUntil = async (what: () => boolean, name: string) => {
+    for (const end = performance.now() + 20_000; !what(); await sleep(50)) assert.ok(performance.now() < end, name)
+  }
+  await waitUntil(() => pids().some((name) => fs.statSync(path.join(folder, name)).size > 0), 'the guest runs')
+  const pid = fs.readFileSync(path.join(folder, pids()[0]!), 'utf8').trim()
+  assert.ok(fs.existsSync(`/proc/${pid}`))
+  child.kill('SIGKILL')
+  await waitUntil(
+    () => !fs.existsSync(`/proc/${pid}`) || /^State:\s+Z/m.test(fs.readFileSync(`/proc/${pid}/status`, 'utf8')),
+    'the guest has ended',
+  )
 })

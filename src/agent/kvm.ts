@@ -62,6 +62,8 @@ const GUESTS: Record<string, TinyGuest> = {
 export const qemuPackage = (arch: string = process.arch): string => GUESTS[arch]?.package ?? 'qemu-system'
 
 const LIMIT_MS = 3_000
+/** What setpriv ends with when there is no such program. */
+const NOT_FOUND = 127
 
 export interface Probe {
   works: boolean
@@ -78,13 +80,14 @@ export async function probe(accelerator: Accelerator, limitMs = LIMIT_MS, arch: 
     const file = join(folder, 'guest')
     await writeFile(file, guest.code)
     const argv = [...guest.argv(file, accelerator), '-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot']
-    await run(argv, { timeoutMs: limitMs, doing: `boot a test guest with ${accelerator}` })
+    // It dies with us: a guest that hangs, as those of a broken KVM do, would otherwise outlive whoever was killed while it waited.
+    await run(['setpriv', '--pdeathsig', 'KILL', ...argv], { timeoutMs: limitMs, doing: `boot a test guest with ${accelerator}` })
     if (guest.exit === 0) return { works: true, why: 'a test guest booted' }
     return { works: false, why: 'the test guest ended without doing its work' }
   } catch (error) {
     if (!(error instanceof CommandFailed)) throw error
     if (error.exitCode === guest.exit) return { works: true, why: 'a test guest booted' }
-    if (/is not installed/.test(error.message)) throw error
+    if (error.exitCode === NOT_FOUND) throw new Error(`${guest.argv('', accelerator)[0]} is not installed`, { cause: error })
     if (error.exitCode === null) return { works: false, why: `a test guest did not boot within ${limitMs} ms` }
     return { works: false, why: error.stderr || error.message }
   } finally {

@@ -12,7 +12,8 @@ import { type Config, cloudTag } from '../config.ts'
 import { imageRealiser } from '../image/host/prefetch.ts'
 import { cachedImages } from '../image/host/remembered.ts'
 import { networkRealisers } from '../network/host/realisers.ts'
-import { controllerSocket } from '../start/files.ts'
+import { controllerSocket, hostReadyFile } from '../start/files.ts'
+import { writePidFile } from '../start/process.ts'
 import type { Hello } from '../wire/documents.ts'
 import { dial } from '../wire/host.ts'
 import { capabilities, tunnelAddress } from './capabilities.ts'
@@ -83,6 +84,7 @@ export async function startHost(config: Config): Promise<Host> {
     complete: () => {
       loop.complete()
       complete.resolve()
+      writePidFile(hostReadyFile(config.home), process.pid)
     },
     lease: () => undefined,
     answer: (question, controller) => answer(machine, question, { controller, credentials: identity, ca: controllerCa(config) }),

@@ -10,6 +10,9 @@ export const controllerSocket = (home: string) => path.join(home, 'run', 'contro
 /** What this machine got when it joined: {host_id, secret, cloud, controllers}. */
 export const hostFile = (home: string) => path.join(home, 'host.json')
 
+/** The pid of the host's program, from the moment on at which it has heard all that a controller wants of this machine. */
+export const hostReadyFile = (home: string) => path.join(home, 'run', 'host.pid')
+
 /** A join token for the host on the controller's own machine. */
 export const joinTokenFile = (home: string) => path.join(home, 'join-token')
 

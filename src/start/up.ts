@@ -12,9 +12,11 @@ import { readPair } from '../http/tls.ts'
 import { lock } from '../lock.ts'
 import { answers, databaseOf, isOnlyHost, localUrl, MAIN, supervised } from './cloud.ts'
 import { buildDashboard } from './dashboard.ts'
+import { hostReadyFile } from './files.ts'
 import { hasUnit, startUnit } from './install.ts'
 import { mustHaveKernel } from './kernel.ts'
 import { portTrouble } from './port.ts'
+import { readPidFile } from './process.ts'
 import { type Progress, progress } from './progress.ts'
 import { lastLines } from './rotate.ts'
 import { logFolder, programPids, supervise, supervisorPid } from './supervisor.ts'
@@ -144,11 +146,19 @@ function startSupervisor(config: Config): void {
   child.unref()
 }
 
+/** Waits for the controller and for this machine's host: the first server would find no place to go while that one still looks for KVM. */
 async function ready(config: Config, say: Progress): Promise<void> {
-  const program = isOnlyHost(config) ? 'host' : 'controller'
+  if (isOnlyHost(config)) return await waitFor(config, say, 'host', () => programPids(config.home, 'host').length > 0)
+  await waitFor(config, say, 'controller', () => answers(config))
+  await waitFor(config, say, 'host', () => readPidFile(hostReadyFile(config.home)) !== undefined).catch((error: Error) => {
+    say.done()
+    console.error(`${error.message}. Until then servers find no place on this machine`) // the rest of the cloud is up all the same
+  })
+}
+
+async function waitFor(config: Config, say: Progress, program: string, up: () => Promise<boolean> | boolean): Promise<void> {
   say.step(`waiting for the ${program}`)
   const until = performance.now() + PATIENCE
-  const up = async () => (program === 'host' ? programPids(config.home, 'host').length > 0 : await answers(config))
   while (!(await up())) {
     if (performance.now() > until) {
       const log = path.join(logFolder(config.home), `${program}.log`)

@@ -9,6 +9,7 @@ import { text } from 'node:stream/consumers'
 import { after, describe, it } from 'node:test'
 import { freePort } from '../controller.ts'
 import { launcher, leftovers, onEnd } from './cloud.ts'
+import { person } from './person.ts'
 import { run, succeed, until } from './run-program.ts'
 
 describe('the first start, interrupted', { timeout: 300_000 }, () => {
@@ -39,6 +40,12 @@ describe('the first start, interrupted', { timeout: 300_000 }, () => {
     assert.match(await said, /^wisp: Ctrl-C: stopped\. Nothing is half done; "wisp up" goes on from here\n$/)
     assert.deepEqual(await processes(), [])
     assert.match((await succeed([launcher, 'up'], env, 120)).stdout, /Wisp is up \(/)
+    const { services } = await person(path.join(home, 'openrc')).ask<{ services: { state: string }[] }>('GET', 'compute/v2.1/os-services')
+    assert.deepEqual(
+      services.map(({ state }) => state),
+      ['up'],
+      'this machine takes servers from the first moment on',
+    )
   })
 
   it('a port that another program has is refused at once, with its name', async () => {
