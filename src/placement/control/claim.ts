@@ -52,7 +52,10 @@ export async function claim(
   return rows[0]?.taken ?? false
 }
 
-/** Gives back everything that a consumer holds. Nothing held is no error. */
+/**
+ * Gives back everything that a consumer holds. Nothing held is no error. Like a claim it locks inventories in the order of their classes and
+ * the provider after all of them, each part waiting for the one before: else the two would lock each other out.
+ */
 export async function release(tx: Tx, consumer: string): Promise<void> {
   const freed = sql`
     with freed as (delete from placement.allocation where consumer_id = ${consumer} returning provider_id, resource_class, used),
@@ -61,7 +64,8 @@ export async function release(tx: Tx, consumer: string): Promise<void> {
       order by i.provider_id, i.resource_class for update of i),
     returned as (
       update placement.inventory i set used = i.used - l.used from locked l
-      where i.provider_id = l.provider_id and i.resource_class = l.resource_class)
-    update placement.provider set generation = generation + 1 where id in (select provider_id from freed)`.execute(tx)
+      where i.provider_id = l.provider_id and i.resource_class = l.resource_class returning i.provider_id),
+    providers as materialized (select provider_id from returned group by provider_id)
+    update placement.provider set generation = generation + 1 where id in (select provider_id from providers)`.execute(tx)
   await Promise.all([freed, tx.deleteFrom('placement.consumer').where('id', '=', consumer).execute()])
 }

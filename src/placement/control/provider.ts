@@ -18,6 +18,8 @@ export async function reportInventory(
   inventory: Record<string, Inventory>,
   traits: string[],
 ): Promise<void> {
+  // Before the provider and in one order, as claims lock them: else a launch and a hello could each wait for the other.
+  await sql`select from placement.inventory where provider_id = ${provider.id} order by resource_class for update`.execute(tx)
   await sql`
     insert into placement.provider (id, name, root_id) values (${provider.id}, ${provider.name}, ${provider.id})
     on conflict (id) do update set name = excluded.name, generation = placement.provider.generation + 1`.execute(tx)
