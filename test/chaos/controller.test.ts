@@ -38,11 +38,11 @@ describe('chaos: the controller and PostgreSQL', { timeout: 900_000 }, () => {
     fs.rmSync(home, { recursive: true, force: true })
   })
 
-  const create = async (name: string): Promise<string> => {
+  const create = async (name: string, count: number): Promise<string> => {
     const networks = await cloud.call('GET', '/network/v2.0/networks?name=private')
     const network = (networks.body as { networks: { id: string }[] }).networks[0]!
     const made = await cloud.call('POST', '/compute/v2.1/servers', {
-      server: { name, flavorRef: '42', imageRef: cloud.image, networks: [{ uuid: network.id }] },
+      server: { name, flavorRef: '42', imageRef: cloud.image, networks: [{ uuid: network.id }], min_count: count },
     })
     assert.equal(made.status, 202, JSON.stringify(made.body))
     return (made.body as { server: { id: string } }).server.id
@@ -57,10 +57,10 @@ describe('chaos: the controller and PostgreSQL', { timeout: 900_000 }, () => {
   const realServers = () =>
     hosts.machines.reduce((sum, machine) => sum + machine.real.get('server')!.size + machine.real.get('port')!.size, 0)
 
-  /** The life of a server, by an API that may die at any moment: a request that got no answer may have been done or not. */
-  const live = async (name: string) => {
+  /** The life of a server (placed with the request), or of several (placed by the ladder), by an API that may die at any moment: a request that got no answer may have been done or not. */
+  const live = async (name: string, count = 1) => {
     const ids = new Set<string>()
-    ids.add(await create(name))
+    ids.add(await create(name, count))
     const listed = async () =>
       ((await cloud.call('GET', `/compute/v2.1/servers?name=${name}`)).body as { servers: { id: string }[] }).servers.map(
         (server) => server.id,
@@ -83,7 +83,7 @@ describe('chaos: the controller and PostgreSQL', { timeout: 900_000 }, () => {
 
   for (const [n, point] of points.entries())
     it(`dies at '${point}', twice`, async () => {
-      await diesTwice(cloud, point, () => Promise.all([0, 1].map((life) => live(`chaos-${n}-${life}`))))
+      await diesTwice(cloud, point, () => Promise.all([1, 2].map((count) => live(`chaos-${n}-${count}`, count))))
       await cloud.killController()
       await cloud.startController()
       await allAccountedFor()

@@ -49,6 +49,8 @@ describe('compute', () => {
     const cloud = await testCloud(context)
     const host = await cloud.addHost('h1')
     const id = await launch(cloud, { metadata: { a: 'b' }, tags: ['t'], description: 'first' })
+    const placed = await cloud.db.read.selectFrom('compute.server').select('host').where('id', '=', id).executeTakeFirst()
+    assert.equal(placed?.host, 'h1', 'a server by itself is placed when the answer comes')
     const server = await cloud.until(id, status('ACTIVE'))
     assert.equal(server?.['OS-EXT-SRV-ATTR:host'], 'h1')
     assert.equal(server?.['OS-EXT-STS:power_state'], 1)

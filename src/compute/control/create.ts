@@ -1,17 +1,22 @@
 // Makes servers: all that is checked and written before the answer 202 leaves, in the request's one transaction. A refusal anywhere undoes
-// everything, so no bad request leaves a row or a port behind. Where they run is decided afterwards, by the ladder.
+// everything, so no bad request leaves a row or a port behind. A server by itself is placed on a host in that transaction, too, which spares
+// it one of its own; where several run, and where no host will do at once, is for the ladder to find out (server.ts).
 import { randomBytes } from 'node:crypto'
 import { sql } from 'kysely'
 import { json, type Tx } from '../../database/connect.ts'
 import { badRequest, Fault } from '../../http/fault.ts'
 import type { Who } from '../../http/who.ts'
 import { imageForServer } from '../../image/control/image-for-server.ts'
-import { requestPorts, type WantedNic } from '../../network/control/server-ports.ts'
+import { type Nic, nicsOf, requestPorts, type WantedNic } from '../../network/control/server-ports.ts'
+import { release } from '../../placement/control/claim.ts'
+import type { Intent } from '../../wire/intend.ts'
 import { pokeAll } from '../../work/engine.ts'
 import { hintChanged } from '../../work/hint.ts'
 import { beginActions } from './action.ts'
-import type { ServerFlavor, ServerImage } from './facts.ts'
+import type { Server, ServerFlavor, ServerImage } from './facts.ts'
 import { limitOf, mustHaveRoom, roomFor, standingsOf } from './quota.ts'
+import type { Candidate } from './schedule/filters.ts'
+import { bound, lookAgain, takeHost, tellPlaced } from './server.ts'
 import { checkMetadata } from './wish.ts'
 
 export interface NewServers {
@@ -68,53 +73,78 @@ export async function createServers(tx: Tx, who: Who, projectId: string, request
       launch_index: index,
     }
   })
-  const ports = async () => {
-    for (const server of servers)
-      await requestPorts(
-        tx,
-        who,
-        { ...server, security_groups: wanted.security_groups, availability_zone: wanted.availability_zone },
-        wanted.networks,
-      )
+  // Claims come before whatever is counted for the project, as where a server leaves: so the two cannot wait for each other.
+  const place = {
+    flavor,
+    image: factsOf(image),
+    user_id: who.user.id,
+    availability_zone: wanted.availability_zone,
+    requested_host: wanted.requested_host,
+    tried: [],
   }
-  await Promise.all([beginActions(tx, servers, who.user.id, requestId, 'create'), ports()])
-  // All launches of a project meet where its servers are counted, which is when they are written: so that comes last.
-  const inserted = tx
-    .insertInto('compute.server')
-    .values(
-      servers.map((server) => ({
-        ...server,
-        user_id: who.user.id,
-        description: wanted.description,
-        flavor: json({ ...flavor }),
-        image_id: wanted.image,
-        image: json({ ...factsOf(image) }),
-        key_name: wanted.key_name ?? null,
-        key_data: key,
-        user_data: wanted.user_data,
-        config_drive: wanted.config_drive,
-        metadata: json(wanted.metadata),
-        tags: wanted.tags,
-        access_ip_v4: wanted.access_ip_v4,
-        access_ip_v6: wanted.access_ip_v6,
-        availability_zone: wanted.availability_zone,
-        requested_host: wanted.requested_host,
-        scheduler_hints: json(wanted.scheduler_hints as never),
-        security_groups: wanted.security_groups.length > 0 ? wanted.security_groups : ['default'],
-        reservation_id,
-        task_state: 'scheduling',
-      })),
+  const [host] = await Promise.all([
+    count === 1 ? takeHost(tx, { ...servers[0]!, ...place }) : null,
+    beginActions(tx, servers, who.user.id, requestId, 'create'),
+  ])
+  for (const server of servers)
+    await requestPorts(
+      tx,
+      who,
+      { ...server, security_groups: wanted.security_groups, availability_zone: wanted.availability_zone },
+      wanted.networks,
     )
-    .execute()
-  // They are sent in this order: what is asked sees what was written.
-  await Promise.all([inserted, mustHaveRoom(tx, projectId, who.user.id, flavor, count)])
-  for (const { id } of servers) hintChanged(tx, 'server', id, projectId)
-  await pokeAll(
-    tx,
-    'server',
-    servers.map(({ id }) => id),
+  const placed = host && (await placedOn(tx, host, servers[0]!.id, wanted.networks === 'none'))
+  // All launches of a project meet where its servers are counted, which is when they are written: so that comes last.
+  const insert = tx.insertInto('compute.server').values(
+    servers.map((server) => ({
+      ...server,
+      user_id: who.user.id,
+      description: wanted.description,
+      flavor: json({ ...flavor }),
+      image_id: wanted.image,
+      image: json({ ...place.image }),
+      key_name: wanted.key_name ?? null,
+      key_data: key,
+      user_data: wanted.user_data,
+      config_drive: wanted.config_drive,
+      metadata: json(wanted.metadata),
+      tags: wanted.tags,
+      access_ip_v4: wanted.access_ip_v4,
+      access_ip_v6: wanted.access_ip_v6,
+      availability_zone: wanted.availability_zone,
+      requested_host: wanted.requested_host,
+      scheduler_hints: json(wanted.scheduler_hints as never),
+      security_groups: wanted.security_groups.length > 0 ? wanted.security_groups : ['default'],
+      reservation_id,
+      host: placed ? placed.host.name : null,
+      task_state: placed ? 'networking' : 'scheduling',
+    })),
   )
-  return { ids: servers.map(({ id }) => id), reservation_id }
+  // They are sent in this order: what is asked sees what was written.
+  const [inserted] = await Promise.all([
+    (placed ? insert.returningAll() : insert).execute(),
+    mustHaveRoom(tx, projectId, who.user.id, flavor, count),
+  ])
+  for (const { id } of servers) hintChanged(tx, 'server', id, projectId)
+  const ids = servers.map(({ id }) => id)
+  if (placed) tellPlaced(tx, placed.host, inserted[0] as unknown as Server, placed.nics, placed.network, requestId)
+  await pokeAll(tx, 'server', ids, placed ? lookAgain : 0)
+  return { ids, reservation_id }
+}
+
+interface Placed {
+  host: Candidate
+  nics: Nic[]
+  network: Intent[]
+}
+
+/** Binds its ports to the host; null, and the claim given back, if the host cannot carry them: the ladder tries them all. */
+async function placedOn(tx: Tx, host: Candidate, serverId: string, bare: boolean): Promise<Placed | null> {
+  const nics = bare ? [] : await nicsOf(tx, serverId)
+  const network = await bound(tx, serverId, host, nics)
+  if (!(network instanceof Fault)) return { host, nics, network }
+  await release(tx, serverId)
+  return null
 }
 
 /** The flavor that a project may use, by its id. @throws Fault 400 */

@@ -9,9 +9,9 @@
 
 import type { Tx } from '../../database/connect.ts'
 import { Fault } from '../../http/fault.ts'
-import { bindPorts, deletePorts, nicsOf, releasePorts } from '../../network/control/server-ports.ts'
+import { bindPorts, deletePorts, type Nic, nicsOf, releasePorts } from '../../network/control/server-ports.ts'
 import { claim, release } from '../../placement/control/claim.ts'
-import { intendLast, withdrawLast } from '../../wire/intend.ts'
+import { type Intent, intendLast, withdrawLast } from '../../wire/intend.ts'
 import { crash } from '../../work/crash.ts'
 import { hintChanged } from '../../work/hint.ts'
 import { ladder, type Rung } from '../../work/ladder.ts'
@@ -25,7 +25,7 @@ import { caughtUp, wentDownByItself } from './state.ts'
 /** As Nova's `max_attempts`. */
 const maxTries = 3
 /** Hosts say by themselves when something happened; this is only how soon we notice that one has gone silent. */
-const lookAgain = 30_000
+export const lookAgain = 30_000
 
 const leaving = ({ server }: Facts) => server.wanted === 'gone'
 const movingOn = ({ server }: Facts) => triedHere(server)
@@ -102,26 +102,39 @@ async function rest(tx: Tx, facts: Facts): Promise<null> {
 
 async function place(tx: Tx, facts: Facts): Promise<number | null> {
   const { server } = facts
-  const candidates = await chooseHosts(tx, server)
-  const [host, nics] = await Promise.all([claimHost(tx, server, candidates), nicsOf(tx, server.id)])
+  const [host, nics] = await Promise.all([takeHost(tx, server), nicsOf(tx, server.id)])
   if (!host) {
     const { message, details } = await explainNoHost(tx, server)
     return fail(tx, facts, message, { details })
   }
-  crash('server: claimed')
-  const network =
-    nics.length === 0
-      ? []
-      : await bindPorts(tx, server.id, { id: host.id, name: host.name }).catch((error: unknown) => {
-          if (error instanceof Fault) return error
-          throw error
-        })
+  const network = await bound(tx, server.id, host, nics)
   if (network instanceof Fault) return tryAnother(tx, facts, host.name, network.message)
-  const body = serverDocument(server, nics)
   saveLast(tx, facts, { host: host.name })
-  intendLast(tx, host.id, [...network, { kind: 'server', id: server.id, generation: server.generation, body }], facts.requestId)
-  crash('server: placed')
+  tellPlaced(tx, host, server, nics, network, facts.requestId)
   return lookAgain
+}
+
+/** The best host that has room, with the server's claim on it; null if there is none. */
+export async function takeHost(tx: Tx, server: Parameters<typeof chooseHosts>[1] & ClaimedFor): Promise<Candidate | null> {
+  const host = await claimHost(tx, server, await chooseHosts(tx, server))
+  if (host) crash('server: claimed')
+  return host
+}
+
+/** Binds the server's ports to the host. Returns what the host must be told of them and around them, or why it cannot carry them. */
+export async function bound(tx: Tx, serverId: string, host: Candidate, nics: Nic[]): Promise<Intent[] | Fault> {
+  if (nics.length === 0) return []
+  return bindPorts(tx, serverId, { id: host.id, name: host.name }).catch((error: unknown) => {
+    if (error instanceof Fault) return error
+    throw error
+  })
+}
+
+/** Tells the host, together with the commit, to make the server that was placed on it. */
+export function tellPlaced(tx: Tx, host: Candidate, server: Server, nics: Nic[], network: Intent[], requestId: string | null): void {
+  const body = serverDocument(server, nics)
+  intendLast(tx, host.id, [...network, { kind: 'server', id: server.id, generation: server.generation, body }], requestId)
+  crash('server: placed')
 }
 
 /** This host cannot carry one of its networks. */
@@ -131,8 +144,10 @@ async function tryAnother(tx: Tx, facts: Facts, host: string, message: string): 
   return 0
 }
 
+type ClaimedFor = Pick<Server, 'id' | 'project_id' | 'user_id' | 'flavor'>
+
 /** The first candidate, best first, on which it still fits: another transaction may have been quicker. */
-async function claimHost(tx: Tx, { id, project_id, user_id, flavor }: Server, candidates: Candidate[]): Promise<Candidate | null> {
+async function claimHost(tx: Tx, { id, project_id, user_id, flavor }: ClaimedFor, candidates: Candidate[]): Promise<Candidate | null> {
   const resources = { VCPU: flavor.vcpus, MEMORY_MB: flavor.memory_mb, DISK_GB: diskOf(flavor) }
   for (const candidate of candidates) if (await claim(tx, { consumer: id, project_id, user_id }, candidate.id, resources)) return candidate
   return null

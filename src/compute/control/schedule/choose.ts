@@ -12,7 +12,10 @@ const sample = 128
 /** Hosts named in the message that users see; the rest are counted by filter. */
 const named = 10
 
-export const requestOf = ({ flavor, image, availability_zone, requested_host, tried }: Server): Request => ({
+/** What of a server says where it may run. */
+type Wanting = Pick<Server, 'flavor' | 'image' | 'availability_zone' | 'requested_host' | 'tried'>
+
+export const requestOf = ({ flavor, image, availability_zone, requested_host, tried }: Wanting): Request => ({
   vcpus: flavor.vcpus,
   memory_mb: flavor.memory_mb,
   disk_gb: diskOf(flavor),
@@ -24,7 +27,7 @@ export const requestOf = ({ flavor, image, availability_zone, requested_host, tr
 })
 
 /** Hosts that may carry the server, best first; the claim decides which one does. Empty: `explainNoHost` says why. */
-export async function chooseHosts(tx: Tx, server: Server): Promise<Candidate[]> {
+export async function chooseHosts(tx: Tx, server: Wanting): Promise<Candidate[]> {
   const request = requestOf(server)
   const pass = (host: Candidate) => rejection(host, request) === null
   const best = byWeight((await candidates(tx, request, few)).filter(pass))
