@@ -73,7 +73,7 @@ export async function createServers(tx: Tx, who: Who, projectId: string, request
       launch_index: index,
     }
   })
-  // Claims come before whatever is counted for the project, as where a server leaves: so the two cannot wait for each other.
+  // The claim comes before whatever is counted for the project is locked, as where a server leaves: so the two cannot wait for each other.
   const place = {
     flavor,
     image: factsOf(image),
@@ -83,7 +83,7 @@ export async function createServers(tx: Tx, who: Who, projectId: string, request
     tried: [],
   }
   const [host] = await Promise.all([
-    count === 1 ? takeHost(tx, { ...servers[0]!, ...place }) : null,
+    most === 1 ? takeHost(tx, { ...servers[0]!, ...place }) : null,
     beginActions(tx, servers, who.user.id, requestId, 'create'),
   ])
   for (const server of servers)
