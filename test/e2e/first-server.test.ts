@@ -128,7 +128,7 @@ describe('the first server', { timeout: 8 * patience * 1000 }, () => {
     const { stdout } = await succeed(['sh', path.join(labs, '02-look-inside/look.sh'), 'one'], cloud.env, patience)
     const [port] = await demo.openstack<{ 'MAC Address': string }[]>('port', 'list', '--server', 'one')
     for (const seen of [
-      `wisp-${cloud.tag}-`,
+      `of the cloud with tag ${cloud.tag}`,
       server.addresses.private![0]!,
       port!['MAC Address'],
       'dnsmasq',
