@@ -11,7 +11,6 @@ import { bridgeTable } from '../network/host/names.ts'
 import { end } from '../start/process.ts'
 import { writeFileAtomic } from './files.ts'
 import { loadNftables, removeSet, restoreRules, savedRules, setNames } from './iptables.ts'
-import { forgetAccelerator } from './kvm.ts'
 import { connectLibvirt, type DomainRef, DomainState, ErrorCode, isLibvirtError, type Libvirt, ListDomains, Undefine } from './libvirt.ts'
 import { ensureLibvirtd, listens } from './libvirtd.ts'
 import { letBe } from './link-daemons.ts'
@@ -66,7 +65,6 @@ export async function destroyEverything(config: Config): Promise<void> {
     net.close()
   }
   await letBe(tag)
-  await forgetAccelerator() // another cloud here tries again what this machine can do
   // Rules go last: as long as there is a port, it is guarded. Sets go after the rules that name them.
   for (const family of [4, 6] as const) await removeChains(tag, family)
   await loadNftables(null, `table bridge ${bridgeTable(tag)}\ndelete table bridge ${bridgeTable(tag)}\n`, {

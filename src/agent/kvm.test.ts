@@ -5,7 +5,7 @@ import os from 'node:os'
 import path from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { probe } from './kvm.ts'
+import { kvmWorks, probe } from './kvm.ts'
 
 const installed = (program: string) => (process.env.PATH ?? '').split(':').some((folder) => fs.existsSync(path.join(folder, program)))
 
@@ -54,4 +54,19 @@ test('a guest that hangs dies with the program that tries it, even when that one
     () => !fs.existsSync(`/proc/${pid}`) || /^State:\s+Z/m.test(fs.readFileSync(`/proc/${pid}/status`, 'utf8')),
     'the guest has ended',
   )
+})
+
+test('a KVM that takes many times as long as emulation does not work', async (context) => {
+  const done = process.arch === 'x64' ? 85 : 0
+  const path = process.env.PATH
+  context.after(() => {
+    process.env.PATH = path
+  })
+  const slowWith = (word: string) => `#!/bin/sh\ncase " $* " in *" -accel ${word} "*) sleep 2 ;; *) sleep 0.1 ;; esac\nexit ${done}\n`
+  process.env.PATH = `${insteadOfQemu(context, slowWith('kvm'))}:${path}`
+  const slow = await kvmWorks()
+  assert.equal(slow.works, false)
+  assert.match(slow.why, /^a test guest took \d+ ms to boot, and emulated \d+ ms$/)
+  process.env.PATH = `${insteadOfQemu(context, slowWith('tcg'))}:${path}`
+  assert.equal((await kvmWorks()).works, true)
 })

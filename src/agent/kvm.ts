@@ -62,6 +62,8 @@ const GUESTS: Record<string, TinyGuest> = {
 export const qemuPackage = (arch: string = process.arch): string => GUESTS[arch]?.package ?? 'qemu-system'
 
 const LIMIT_MS = 3_000
+/** How many times slower than emulation KVM may boot it: starting QEMU takes most of the time in both. */
+const SLOWER = 4
 /** What setpriv ends with when there is no such program. */
 const NOT_FOUND = 127
 
@@ -103,8 +105,26 @@ export async function probeAccelerator(): Promise<AcceleratorProbe> {
     const absent = (error as NodeJS.ErrnoException).code === 'ENOENT'
     return { accelerator: 'tcg', reason: absent ? 'this machine has no /dev/kvm' : '/dev/kvm may not be opened by this user' }
   }
-  const { works, why } = await probe('kvm')
+  const { works, why } = await kvmWorks()
   return works ? { accelerator: 'kvm', reason: why } : { accelerator: 'tcg', reason: `/dev/kvm is there, but ${why}` }
+}
+
+/**
+ * Whether KVM is worth having. Nested in a hypervisor that does not really carry it, it brings the tiny guest to its end when the machine is
+ * idle, many times slower than emulation does, and larger guests never: so it has to stand the comparison.
+ */
+export async function kvmWorks(): Promise<Probe> {
+  const kvm = await timed('kvm')
+  if (!kvm.works) return kvm
+  const tcg = await timed('tcg')
+  if (!tcg.works || kvm.ms <= SLOWER * tcg.ms) return kvm
+  return { works: false, why: `a test guest took ${kvm.ms} ms to boot, and emulated ${tcg.ms} ms` }
+}
+
+async function timed(accelerator: Accelerator): Promise<Probe & { ms: number }> {
+  const began = performance.now()
+  const found = await probe(accelerator)
+  return { ...found, ms: Math.round(performance.now() - began) }
 }
 
 /** In /run, which the machine empties when it boots and which a host of a test bed has for itself. */
@@ -130,9 +150,6 @@ export async function cachedProbe(cacheFile = CACHE_FILE): Promise<AcceleratorPr
   })
   return answer
 }
-
-/** Takes the answer that is kept away. */
-export const forgetAccelerator = (): Promise<void> => rm(CACHE_FILE, { force: true })
 
 async function readCache(path: string): Promise<(AcceleratorProbe & { bootId: string }) | undefined> {
   try {

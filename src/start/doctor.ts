@@ -4,7 +4,7 @@ import { spawnSync } from 'node:child_process'
 import fs from 'node:fs'
 import path from 'node:path'
 import { diskSpace } from '../agent/files.ts'
-import { probe, qemuPackage } from '../agent/kvm.ts'
+import { kvmWorks, probe, qemuPackage } from '../agent/kvm.ts'
 import { listens } from '../agent/libvirtd.ts'
 import { type Config, effective } from '../config.ts'
 import { embeddedPid } from '../database/embedded.ts'
@@ -57,7 +57,7 @@ function distribution(): Finding {
 async function accelerators(config: Config): Promise<Finding[]> {
   // It throws only when there is no QEMU at all.
   const failed = (error: Error) => ({ works: false, why: error.message })
-  const kvm = await probe('kvm').catch(failed)
+  const kvm = await kvmWorks().catch(failed)
   const tcg = await probe('tcg', 20_000).catch(failed)
   if (kvm.works) return [good('KVM works: a guest ran')]
   const remedy = fs.existsSync('/dev/kvm')
