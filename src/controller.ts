@@ -29,6 +29,7 @@ import { importWork } from './image/control/import-work.ts'
 import { openStores } from './image/control/stores.ts'
 import * as imageWork from './image/control/work.ts'
 import { image } from './image/service.ts'
+import { lines } from './log.ts'
 import * as networkWork from './network/control/work.ts'
 import { network } from './network/service.ts'
 import * as placementWork from './placement/control/work.ts'
@@ -61,8 +62,7 @@ export async function cloudId(db: Database): Promise<string> {
 /** Starts a controller and resolves once it answers. */
 export async function startController(config: Config): Promise<Controller> {
   // A line for each request: written by themselves they would cost a seventh of what a small request costs.
-  const written = pino.destination({ dest: 1, sync: false, minLength: 4096, periodicFlush: 100 })
-  const log = pino({ level: config.logLevel, base: { program: 'controller', pid: process.pid } }, written)
+  const log = pino({ level: config.logLevel, base: { program: 'controller', pid: process.pid } }, lines())
   const db = openDatabase(config)
   const leaveHints = await startHints(db)
   const key = sealingKeys(config.home)

@@ -11,6 +11,7 @@ import { serverRealiser } from '../compute/host/server.ts'
 import { type Config, cloudTag } from '../config.ts'
 import { imageRealiser } from '../image/host/prefetch.ts'
 import { cachedImages } from '../image/host/remembered.ts'
+import { lines } from '../log.ts'
 import { networkRealisers } from '../network/host/realisers.ts'
 import { controllerSocket, hostReadyFile } from '../start/files.ts'
 import { writePidFile } from '../start/process.ts'
@@ -29,7 +30,7 @@ export interface Host {
 
 /** Starts the host's program; resolves once it dials. */
 export async function startHost(config: Config): Promise<Host> {
-  const log = pino({ level: config.logLevel, base: { program: 'host', host: config.hostName, pid: process.pid } })
+  const log = pino({ level: config.logLevel, base: { program: 'host', host: config.hostName, pid: process.pid } }, lines())
   const local = `unix:${controllerSocket(config.home)}`
   const identity = await hostIdentity(config, local)
   const controllers = config.controllers.length > 0 ? config.controllers : identity.controllers
