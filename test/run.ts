@@ -1,12 +1,13 @@
 // What `./wisp test` runs: every test, stage by stage, each with a time of its own; then it looks whether anything was left on the machine.
-// `./wisp test unit contract` runs those stages only. The last line says how many passed, failed and were skipped, and nothing else.
+// `./wisp test unit contract` runs those stages only. What failed is told again at the end, with the reason; the last line says how many
+// passed, failed and were skipped, and nothing else.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
-import type { Counts } from './count.ts'
+import type { Counts, Failure } from './count.ts'
 import { leftovers, look } from './leftovers.ts'
 
 const repository = path.join(import.meta.dirname, '..')
@@ -67,6 +68,7 @@ async function main(words: string[]): Promise<number> {
   const chosen = stages.filter(({ name }) => words.length === 0 || words.includes(name))
   const before = look()
   const verdicts: { name: string; counts: Counts; seconds: number; note: string }[] = []
+  const failures: Failure[] = []
   for (const stage of chosen) {
     const began = performance.now()
     const files = fs.globSync(stage.files, { cwd: repository, exclude: ['**/node_modules/**'] }).sort()
@@ -80,7 +82,8 @@ async function main(words: string[]): Promise<number> {
       continue
     }
     console.log(`\n── ${stage.name}: ${stage.about}\n`)
-    const { counts, note } = stage.files.length === 0 ? await check(minutes) : await tests(stage, files, minutes)
+    const { counts, note, failures: failed = [] } = stage.files.length === 0 ? await check(minutes) : await tests(stage, files, minutes)
+    failures.push(...failed)
     verdicts.push({ name: stage.name, counts, seconds: (performance.now() - began) / 1000, note })
   }
   await cleanUp()
@@ -95,6 +98,10 @@ async function main(words: string[]): Promise<number> {
     note: left.length === 0 ? '' : `${left.length} things left on the machine`,
   })
 
+  for (const { test, where, why } of failures) {
+    console.log(`\nFAILED  ${test}\n  ${path.relative(repository, where)}`)
+    console.log(why.replaceAll(/^/gm, '  '))
+  }
   console.log('')
   for (const { name, counts, seconds, note } of verdicts) {
     const verdict = counts.failed > 0 ? 'FAILED' : counts.passed > 0 ? 'passed' : 'skipped'
@@ -106,13 +113,19 @@ async function main(words: string[]): Promise<number> {
   return sum('failed') > 0 ? 1 : 0
 }
 
-async function check(minutes: number): Promise<{ counts: Counts; note: string }> {
+interface Outcome {
+  counts: Counts
+  note: string
+  failures?: Failure[]
+}
+
+async function check(minutes: number): Promise<Outcome> {
   const { status, late } = await run('npm', ['run', '--silent', 'check'], minutes)
   const good = status === 0
   return { counts: { passed: good ? 1 : 0, failed: good ? 0 : 1, skipped: 0 }, note: late ? stopped(minutes) : '' }
 }
 
-async function tests(stage: Stage, files: string[], minutes: number): Promise<{ counts: Counts; note: string }> {
+async function tests(stage: Stage, files: string[], minutes: number): Promise<Outcome> {
   const result = path.join(temporary, `${stage.name}.json`)
   const reporters = [
     '--test-reporter=spec',
@@ -125,10 +138,10 @@ async function tests(stage: Stage, files: string[], minutes: number): Promise<{ 
   const text = fs.existsSync(result) ? fs.readFileSync(result, 'utf8') : ''
   if (late) return { counts: { passed: 0, failed: 1, skipped: 0 }, note: stopped(minutes) }
   if (text === '') return { counts: { passed: 0, failed: 1, skipped: 0 }, note: `node --test ended with ${status}` }
-  const counts = JSON.parse(text) as Counts
+  const { failures, ...counts } = JSON.parse(text) as Counts & { failures: Failure[] }
   // What goes wrong outside of any test (a file that cannot be read) is in the status only.
   if (status !== 0 && counts.failed === 0) return { counts: { ...counts, failed: 1 }, note: `node --test ended with ${status}` }
-  return { counts, note: '' }
+  return { counts, note: '', failures }
 }
 
 const stopped = (minutes: number) => `stopped after ${Math.round(minutes)} min`
