@@ -66,7 +66,7 @@ async function* cut(
   hashing: Hashing,
   seen: { size: number; virtualSize: number | null },
 ): Blocks {
-  const memory = new SharedArrayBuffer(blocks * BLOCK)
+  const memory = sharedPages(blocks * BLOCK)
   const ring = Array.from({ length: blocks }, (_, n) => ({ bytes: Buffer.from(memory, n * BLOCK, BLOCK), hashed: Promise.resolve() }))
   let turn = 0
   let block = ring[0]!
@@ -97,6 +97,12 @@ async function* cut(
   if (filled === 0) return
   await hashing.update(block.bytes.subarray(0, filled))
   yield block.bytes.subarray(0, filled)
+}
+
+/** Memory that threads share and that begins at a page, as disks want it; a SharedArrayBuffer by itself may begin anywhere. */
+function sharedPages(bytes: number): SharedArrayBuffer {
+  const pages = Math.ceil(bytes / 65_536)
+  return new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true }).buffer as unknown as SharedArrayBuffer
 }
 
 /** Gives the memory of what the HTTP server read back at once: left to the garbage collector it would pile up, and cost more than the copying. */
