@@ -1,6 +1,6 @@
 // Lists remember what objects looked like: nothing that has changed since may be shown as it was.
 import assert from 'node:assert/strict'
-import { after, before, describe, it } from 'node:test'
+import { after, before, describe, it, mock } from 'node:test'
 import { sql } from 'kysely'
 import { noCompliance } from '../../security-compliance.ts'
 import { passwords, type TestCloud, testCloud } from '../testing.ts'
@@ -71,6 +71,18 @@ describe('lists that remember', () => {
     assert.equal((await listed('users', id))?.password_expires_at, '2031-02-03T04:05:06.000000')
     assert.equal((await listed('users', id))?.enabled, true)
     await sql`update identity."user" set created_at = now() - interval '31 days' where id = ${id}`.execute(cloud.db.read)
+    assert.equal((await listed('users', id))?.enabled, false)
+  })
+
+  it("show who is idle by this machine's day, also where the database has another", async () => {
+    const id = await make('users', { name: 'nearly idle', password: 'a long enough one' })
+    await sql`update identity."user" set created_at = now() - interval '30 days' where id = ${id}`.execute(cloud.db.read)
+    mock.timers.enable({ apis: ['Date'], now: Date.now() - 86_400_000 })
+    try {
+      assert.equal((await listed('users', id))?.enabled, true)
+    } finally {
+      mock.timers.reset()
+    }
     assert.equal((await listed('users', id))?.enabled, false)
   })
 })

@@ -4,7 +4,7 @@ import type { Tx } from '../../database/connect.ts'
 import { badRequest } from '../../http/fault.ts'
 import { type AnyRow, type Call, type RawQuery, row } from '../../http/table.ts'
 import type { SecurityCompliance } from '../../security-compliance.ts'
-import { isEnabled } from '../control/prove-password.ts'
+import { dayOf, isEnabled } from '../control/prove-password.ts'
 import { linked } from './federation/linked-users.ts'
 import type { UserRow } from './find.ts'
 import { asked, limitOf, matching, selfLink } from './list.ts'
@@ -39,9 +39,12 @@ const passwordExpiresAt = sql<Date | null>`(select p.expires_at from identity.pa
 /** All users with what the view needs; add conditions on `u`. */
 export const shownUsers = (tx: Tx) => tx.selectFrom('identity.user as u').selectAll('u').select(passwordExpiresAt.as('password_expires_at'))
 
-/** What a list shows of users follows from these, and from the day where those who are idle for too long count as disabled. */
+/**
+ * What a list shows of users follows from these, and from the day where those who are idle for too long count as disabled: the day of this
+ * machine's clock, which tells who is idle, not of the database's.
+ */
 const userVersion = ({ disable_user_account_days_inactive: days }: SecurityCompliance) =>
-  versionOf('u', passwordExpiresAt, days === 0 ? sql`''` : sql`(now() at time zone 'utc')::date`)
+  versionOf('u', passwordExpiresAt, sql`${days === 0 ? '' : String(dayOf(new Date()))}::text`)
 
 const operators = new Map(Object.entries({ lt: '<', lte: '<=', gt: '>', gte: '>=', eq: '=', neq: '<>' }))
 
@@ -64,7 +67,6 @@ export function expiring(query: RawQuery): RawBuilder<boolean> {
 }
 
 export function listUsers(compliance: SecurityCompliance): AnyRow {
-  const version = userVersion(compliance).as('version')
   const show = remembering((user: Shown & { version: string }) => plainView(user, compliance))
   return row({
     route: 'GET /users',
@@ -74,6 +76,7 @@ export function listUsers(compliance: SecurityCompliance): AnyRow {
     summary: 'List users',
     async run(call) {
       const { query, tx, who } = call
+      const version = userVersion(compliance).as('version')
       const versions = await tx
         .selectFrom('identity.user as u')
         .select(version)

@@ -47,7 +47,8 @@ export interface Demands {
 }
 
 const millisecondsOfADay = 86_400_000
-const dayOf = (time: Date) => Math.floor(time.getTime() / millisecondsOfADay)
+/** Days since 1970, in UTC. */
+export const dayOf = (time: Date) => Math.floor(time.getTime() / millisecondsOfADay)
 
 /** Whether a user counts as enabled: users who have not signed in for too many days (UTC) do not. */
 export function isEnabled(
