@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { type RawBuilder, sql } from 'kysely'
-import { afterCommit, beforeCommit, connect, json } from './connect.ts'
+import { afterCommit, beforeCommit, connect, json, type Tx } from './connect.ts'
 import { type TestDatabase, testDatabase } from './testing.ts'
 
 let base: TestDatabase
@@ -50,6 +50,24 @@ test('write commits all or nothing, and what waits for the commit runs only afte
   const { rows } = await sql`select id from public.thing`.execute(base.db.read)
   assert.deepEqual(rows, [{ id: 1 }])
   assert.throws(() => afterCommit(base.db.read, () => {}), /transaction/)
+})
+
+test('what somebody else deletes between two statements is looked for again', async () => {
+  await sql`insert into identity.service_provider (id, auth_url, sp_url, relay_state_prefix) values ('going', 'a:b', 'a:b', '')`.execute(
+    base.db.read,
+  )
+  const of = (tx: Tx) => tx.selectFrom('identity.service_provider').select('id').where('id', '=', 'going')
+  const answer = await base.db.write(async (tx) => {
+    if (!(await of(tx).executeTakeFirst())) return 'it is not there'
+    await base.db.read.deleteFrom('identity.service_provider').where('id', '=', 'going').execute()
+    return tx
+      .updateTable('identity.service_provider')
+      .set({ enabled: true })
+      .where('id', '=', 'going')
+      .returningAll()
+      .executeTakeFirstOrThrow()
+  })
+  assert.equal(answer, 'it is not there')
 })
 
 test('what travels with the commit undoes it, whatever goes wrong', async () => {

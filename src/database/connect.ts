@@ -1,7 +1,7 @@
 // The way to PostgreSQL: a pool, reads without a transaction, writes in one that is retried when PostgreSQL asks for it,
 // and hints by LISTEN/NOTIFY. Everything here works the same on the embedded server and on DATABASE_URL.
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Kysely, PostgresDialect, type RawBuilder, sql } from 'kysely'
+import { Kysely, NoResultError, PostgresDialect, type RawBuilder, sql } from 'kysely'
 import pg from 'pg'
 import { type Connection, codeOf, connectionOf, type Last, planChanged, transactionOn } from './connection.ts'
 import type { DB } from './types.ts'
@@ -139,6 +139,8 @@ export function connect(to: string | SocketOptions, options: ConnectOptions = {}
 }
 
 function mayTryAgain(error: unknown): boolean {
+  // A row that was there a statement ago has been deleted by somebody else: once more, and whoever looks for it says that it is not there.
+  if (error instanceof NoResultError) return true
   const code = codeOf(error)
   return code === '40001' || code === '40P01' || planChanged(error)
 }
