@@ -142,16 +142,30 @@ export async function launch({ call }: Client, { server, networks }: Launching, 
   return (await Promise.all(posts)).map((answer) => answer.server.id)
 }
 
-/** Waits until no object is due for a look within the next minute: what looks by the hour (keys of tokens, sweeps) does not count. */
+/**
+ * Waits until no object is due for a look within the next minute (what looks by the hour, keys of tokens and sweeps, does not count) and the
+ * hosts are what they shall be: a server is ACTIVE as soon as its own host says so, while others still hear of its group's new member.
+ */
 export async function settled(db: Database, seconds: number): Promise<void> {
   for (const until = performance.now() + seconds * 1000; ; await sleep(100)) {
-    const { rows } = await sql<{ kind: string; key: string; last_error: string | null }>`
-      select kind, key, last_error from work.due where at < now() + interval '1 minute'`.execute(db.read)
+    const { rows } = await sql<{ it: string }>`
+      select 'due: ' || kind || ' ' || key || ' ' || coalesce(last_error, '') as it from work.due where at < now() + interval '1 minute'
+      union all select 'not reached: ' || it from (${unreached}) on_its_way
+      union all select 'not wanted: ' || it from (${unwanted}) on_its_way`.execute(db.read)
     if (rows.length === 0) return
     if (performance.now() > until)
-      throw new Error(`still due after ${seconds} s: ${JSON.stringify(rows.slice(0, 5))} (${rows.length} in all)`)
+      throw new Error(`not settled after ${seconds} s: ${JSON.stringify(rows.slice(0, 5))} (${rows.length} in all)`)
   }
 }
+
+/** Documents that their host has not reached. */
+const unreached = sql<{ it: string }>`
+  select d.kind || ' ' || d.id as it from wire.document d left join wire.observed o using (host_id, kind, id)
+  where d.body is null or o.generation is distinct from d.generation or o.state ->> 'state' <> 'ready'`
+
+/** What hosts have though no document speaks of it. */
+const unwanted = sql<{ it: string }>`
+  select o.kind || ' ' || o.id as it from wire.observed o left join wire.document d using (host_id, kind, id) where d.id is null`
 
 /** Everything that does not add up in the database and on these hosts, one sentence each. */
 export async function account(db: Database, machines: SimulatedMachine[]): Promise<string[]> {
@@ -178,15 +192,8 @@ export async function account(db: Database, machines: SimulatedMachine[]): Promi
     'servers without their allocations',
     sql`select s.id as it from compute.server s where 3 <> (select count(*) from placement.allocation a where a.consumer_id = s.id)`,
   )
-  await none(
-    'documents that their host has not reached',
-    sql`select d.kind || ' ' || d.id as it from wire.document d left join wire.observed o using (host_id, kind, id)
-        where d.body is null or o.generation is distinct from d.generation or o.state ->> 'state' <> 'ready'`,
-  )
-  await none(
-    'observations of what nobody wants',
-    sql`select o.kind || ' ' || o.id as it from wire.observed o left join wire.document d using (host_id, kind, id) where d.id is null`,
-  )
+  await none('documents that their host has not reached', unreached)
+  await none('observations of what nobody wants', unwanted)
   await none(
     'ports of no server, or that are not ACTIVE',
     sql`select p.id || ' ' || p.status as it from network.port p left join compute.server s on s.id = p.device_id
