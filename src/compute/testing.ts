@@ -57,6 +57,8 @@ export interface TestHost {
   refuses: string | null
   /** While false it hears and reports nothing. */
   connected: boolean
+  /** Resolves when it has done all that it was asked to. */
+  turn: Promise<void>
 }
 
 export async function testCloud(context: TestContext, { engine = true } = {}) {
@@ -70,15 +72,15 @@ export async function testCloud(context: TestContext, { engine = true } = {}) {
   const allHeard: Partial<Record<Kind, Heard>> = { ...network.heard, ...heard }
   const running = engine ? startEngine(db, allHandlers, log, { poll: 50 }) : null
   const hosts: TestHost[] = []
-  const work = new Set<Promise<void>>()
 
   const follow = (hostId: string) => {
     const host = hosts.find(({ id }) => id === hostId)
     if (!host?.connected) return
-    const turn: Promise<void> = followOnce(host).finally(() => work.delete(turn))
-    work.add(turn)
+    // One look after the other, as in the agent's loop: an older document must not be realised after a newer one.
+    host.turn = host.turn.then(() => followOnce(host))
   }
   const followOnce = async (host: TestHost) => {
+    if (!host.connected) return
     const lines = await db.read.selectFrom('wire.document').selectAll().where('host_id', '=', host.id).orderBy('rev').execute()
     const observations = await Promise.all(lines.map((line) => realise(host, { ...line, want: line.body } as unknown as DesiredLine)))
     await db.write(async (tx) => {
@@ -99,7 +101,7 @@ export async function testCloud(context: TestContext, { engine = true } = {}) {
   context.after(async () => {
     hints.off('host', follow)
     await running?.stop()
-    await Promise.all(work)
+    await Promise.all(hosts.map(({ turn }) => turn))
     policy.close()
     await app.close()
     await test.drop()
@@ -124,7 +126,14 @@ export async function testCloud(context: TestContext, { engine = true } = {}) {
     heard: allHeard,
     /** Lets a host join. */
     async addHost(name: string, size: { vcpus?: number; memoryMb?: number; diskGb?: number } = {}): Promise<TestHost> {
-      const host: TestHost = { id: crypto.randomUUID(), name, machine: simulatedMachine(name, size), refuses: null, connected: true }
+      const host: TestHost = {
+        id: crypto.randomUUID(),
+        name,
+        machine: simulatedMachine(name, size),
+        refuses: null,
+        connected: true,
+        turn: Promise.resolve(),
+      }
       hosts.push(host)
       await db.write(async (tx) => {
         const said = { ...host.machine.hello(), tunnel_ip: `127.0.0.${hosts.length}` }
