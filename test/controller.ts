@@ -1,9 +1,6 @@
 // A controller as a process of its own, for tests that need a real one: on a free port, in a home of its own, with what it needs to be asked.
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
-import { randomInt } from 'node:crypto'
-import { once } from 'node:events'
 import fs from 'node:fs'
-import net from 'node:net'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
@@ -23,26 +20,6 @@ export const settingsFor = (home: string, port: number) => ({
   WISP_GUEST_IMAGE: 'off',
   WISP_DASHBOARD: 'off',
 })
-
-/**
- * A free port below those that the kernel gives to clients. For while nobody listens on one of theirs, a client that tries again and again is
- * one day given that very port itself, and connected with itself; then no controller can have it any more.
- */
-export async function freePort(): Promise<number> {
-  const [lowest = 32768] = fs.readFileSync('/proc/sys/net/ipv4/ip_local_port_range', 'utf8').split(/\s+/).map(Number)
-  for (;;) {
-    const server = net.createServer().listen(randomInt(Math.min(lowest - 1, 12_000), lowest), '127.0.0.1')
-    const listens = await once(server, 'listening').then(
-      () => true,
-      () => false,
-    )
-    if (!listens) continue
-    const { port } = server.address() as net.AddressInfo
-    server.close()
-    await once(server, 'close')
-    return port
-  }
-}
 
 /** `log` is a file, to which it appends; `options` are Node's. */
 export function spawnController(env: NodeJS.ProcessEnv, log: string, options: string[] = []): ChildProcess {

@@ -103,7 +103,9 @@ export async function waitForLog(page: Page, text: string | RegExp, { timeout }:
 /** On a server's page: opens its VNC console and waits for the connection. */
 export async function openConsole(page: Page, { timeout }: Patience): Promise<void> {
   await openTab(page, 'Console')
-  await page.getByText('Connected', { exact: true }).waitFor({ timeout })
+  // Of this console: the one that was left may still be shown for a moment.
+  const screen = page.locator('.wisp-screen').filter({ hasNot: page.locator('.wisp-terminal') })
+  await screen.getByText('Connected', { exact: true }).waitFor({ timeout })
   await page.locator('.wisp-screen-place canvas').waitFor({ timeout })
 }
 
@@ -113,7 +115,8 @@ export type SignIn = { user: string; password: string }
 /** On a server's page: opens its serial console. */
 export async function openSerialConsole(page: Page, patience: Patience): Promise<void> {
   await openTab(page, 'Serial console')
-  await page.getByText('Connected', { exact: true }).waitFor(patience)
+  const screen = page.locator('.wisp-screen').filter({ has: page.locator('.wisp-terminal') })
+  await screen.getByText('Connected', { exact: true }).waitFor(patience)
 }
 
 /** At an open serial console: waits until the terminal shows this. */

@@ -42,7 +42,7 @@ openstack port list --server "$id" -f value -c ID | while read -r port; do
   ip -brief link show master "$bridge"
   title 'its namespace'
   ip -brief -n "wisp-$tag-$network" address show
-  for pid in $(ip netns pids "wisp-$tag-$network"); do ps -o pid=,args= -p "$pid"; done
+  for pid in $(ip netns pids "wisp-$tag-$network"); do ps -o pid=,args= -p "$pid" || :; done # one may have ended meanwhile
   cat "$home/network/$network/hosts"
   title 'what the server may receive, and what it may send'
   iptables -S "wisp$tag-i-$long"
@@ -56,5 +56,5 @@ host=$(sed -n 's/.*"host_id": "\(.*\)".*/\1/p' "$home/host.json")
 secret=$(sed -n 's/.*"secret": "\(.*\)".*/\1/p' "$home/host.json")
 # The answer never ends, so curl ends it: that is no error. The header goes by standard input, so that no list of processes shows the secret.
 printf 'Authorization: Bearer %s.%s\n' "$host" "$secret" |
-  curl --silent --no-buffer --max-time 2 --unix-socket "$home/run/controller.sock" --header @- \
+  curl --silent --no-buffer --max-time 10 --unix-socket "$home/run/controller.sock" --header @- \
     "http://controller/wire/v1/hosts/$host/desired?since=0" | cut -c1-160 || :

@@ -81,7 +81,7 @@ export async function startPrivateLibvirtd(): Promise<PrivateLibvirtd> {
   }
 
   for (let tries = 0; !(await listens(socket)); tries++) {
-    if (unshare.exitCode !== null || tries > 300) {
+    if (unshare.exitCode !== null || tries > 1200) {
       await stop()
       throw new Error(`No libvirtd of its own: ${said}`)
     }

@@ -151,7 +151,7 @@ export async function testCloud(context: TestContext, { engine = true } = {}) {
     follow,
     /** Resolves with the server once it looks so; woken by the same hints that browsers get. */
     async until(id: string, good: (server: Json | null) => boolean): Promise<Json | null> {
-      const deadline = Date.now() + 10_000
+      const deadline = Date.now() + 60_000
       for (;;) {
         const answer = await ask('admin', 'GET', `/servers/${id}`)
         const server = answer.status === 200 ? answer.body.server! : null

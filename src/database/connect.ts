@@ -166,13 +166,10 @@ function listening(settings: pg.PoolConfig) {
   let client: Promise<pg.Client> | undefined
   let closed = false
 
-  const open = async (): Promise<pg.Client> => {
+  const open = async (lost: () => void): Promise<pg.Client> => {
     const fresh = new pg.Client({ ...settings, application_name: `${settings.application_name} listen` })
     fresh.on('error', () => {})
-    fresh.on('end', () => {
-      client = undefined
-      if (!closed && channels.size > 0) void reopen()
-    })
+    fresh.on('end', lost)
     fresh.on('notification', ({ channel, payload }) => {
       for (const heard of channels.get(channel) ?? []) heard(payload ?? '')
     })
@@ -182,11 +179,21 @@ function listening(settings: pg.PoolConfig) {
   }
   const reopen = async (): Promise<void> => {
     while (!closed && channels.size > 0 && !client) {
-      const attempt = open()
-      client = attempt
-      await attempt.catch(() => {
-        if (client === attempt) client = undefined
+      let connected = false
+      const attempt: Promise<pg.Client> = open(() => {
+        if (client !== attempt) return
+        client = undefined
+        if (connected) void reopen() // else this loop goes on by itself
       })
+      client = attempt
+      await attempt.then(
+        () => {
+          connected = true
+        },
+        () => {
+          if (client === attempt) client = undefined
+        },
+      )
       if (!client) await sleep(500, undefined, { ref: false })
     }
   }

@@ -316,9 +316,7 @@ async function ready(at: Places, ensure: () => Promise<void>): Promise<void> {
       if (!rowCount) await client.query(`create database ${pg.escapeIdentifier(at.socket.database)}`)
       return
     } catch (error) {
-      const code = error instanceof Error && 'code' in error ? error.code : undefined
-      const starting = code === '57P03' || code === 'ENOENT' || code === 'ECONNREFUSED' || code === 'ECONNRESET'
-      if (!starting || performance.now() > until)
+      if (!isStarting(error) || performance.now() > until)
         throw new Error(`PostgreSQL does not answer in ${at.socket.host}: ${String(error)}`, { cause: error })
       await sleep(50)
       await ensure()
@@ -326,4 +324,11 @@ async function ready(at: Places, ensure: () => Promise<void>): Promise<void> {
       await client.end().catch(() => {})
     }
   }
+}
+
+/** Whether a server that comes up, or goes down, may answer so. One that hangs (its disk does) answers nothing: then the connection takes too long or is cut. */
+function isStarting(error: unknown): boolean {
+  const { code, message } = error as { code?: unknown; message?: string }
+  if (code !== undefined) return ['57P01', '57P02', '57P03', 'ENOENT', 'ECONNREFUSED', 'ECONNRESET', 'EPIPE'].includes(String(code))
+  return /^timeout expired|^Connection terminated/.test(message ?? '')
 }

@@ -3,10 +3,10 @@
 import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import fs from 'node:fs'
-import net from 'node:net'
 import os from 'node:os'
 import path from 'node:path'
 import pg from 'pg'
+import { freePort } from '../../test/free-port.ts'
 
 /** With everything that must be escaped in a URL. */
 export const PASSWORD = 'p w/ö@:%'
@@ -93,7 +93,8 @@ export async function startExternal(): Promise<ExternalServer> {
           process.kill(each, 'SIGKILL')
         } catch {} // it went with its parent
       }
-      while (fs.existsSync(`/proc/${main}`)) await new Promise((again) => setTimeout(again, 20))
+      // The next one asks for the pid of the last, which a zombie still has; children only must have let go of the memory.
+      while (fs.existsSync(`/proc/${main}`) || !group.every(isGone)) await new Promise((again) => setTimeout(again, 20))
     },
     async stop() {
       spawnSync(path.join(bin, 'pg_ctl'), ['-D', data, '-m', 'immediate', '-w', 'stop'], { ...owner, cwd: '/', stdio: 'ignore' })
@@ -127,11 +128,11 @@ function certificates(folder: string, owner: { uid?: number; gid?: number }): st
   return path.join(folder, 'ca.pem')
 }
 
-async function freePort(): Promise<number> {
-  const server = net.createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as net.AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
+/** One that has ended and that its parent has not asked for yet holds nothing any more. */
+function isGone(pid: number): boolean {
+  try {
+    return /^State:\s+Z/m.test(fs.readFileSync(`/proc/${pid}/status`, 'utf8'))
+  } catch {
+    return true
+  }
 }

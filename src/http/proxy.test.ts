@@ -8,6 +8,7 @@ import path from 'node:path'
 import { test } from 'node:test'
 import { Agent, request } from 'undici'
 import { WebSocket, WebSocketServer } from 'ws'
+import { freePort } from '../../test/free-port.ts'
 import { envelopes } from './envelope.ts'
 import { row, type Service } from './table.ts'
 import { fakeApi } from './testing.ts'
@@ -36,15 +37,6 @@ backend wisp
   timeout tunnel 1h
   server controller 127.0.0.1:${to}
 `
-
-async function freePort(): Promise<number> {
-  const server = net.createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
-}
 
 test('behind a proxy that ends TLS links are https, clients cannot say otherwise, and WebSockets come through', async (context) => {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'wisp-proxy-'))

@@ -61,6 +61,8 @@ export async function up(config: Config, words: string[]): Promise<void> {
     }
     throw error
   }
+  // What outlived its supervisor answers still, and is about to be replaced.
+  const outlived = adopted ? [] : programs(config)
   let supervision: Promise<boolean> | undefined
   if (values.foreground) supervision = supervise(supervised(config), stop.signal)
   else if (!adopted && hasUnit(config.home)) {
@@ -74,7 +76,7 @@ export async function up(config: Config, words: string[]): Promise<void> {
     inBackground = true
   }
 
-  await Promise.race([ready(config, say), stopped]).catch((error) => {
+  await Promise.race([ready(config, outlived, say), stopped]).catch((error) => {
     if (!supervision) throw error
     console.error(error instanceof Error ? error.message : String(error)) // systemd's service goes on trying
   })
@@ -147,7 +149,8 @@ function startSupervisor(config: Config): void {
 }
 
 /** Waits for the controller and for this machine's host: the first server would find no place to go while that one still looks for KVM. */
-async function ready(config: Config, say: Progress): Promise<void> {
+async function ready(config: Config, outlived: number[], say: Progress): Promise<void> {
+  await waitFor(config, say, 'supervisor', () => !programs(config).some((pid) => outlived.includes(pid)))
   if (isOnlyHost(config)) return await waitFor(config, say, 'host', () => programPids(config.home, 'host').length > 0)
   await waitFor(config, say, 'controller', () => answers(config))
   await waitFor(config, say, 'host', () => readPidFile(hostReadyFile(config.home)) !== undefined).catch((error: Error) => {
@@ -155,6 +158,8 @@ async function ready(config: Config, say: Progress): Promise<void> {
     console.error(`${error.message}. Until then servers find no place on this machine`) // the rest of the cloud is up all the same
   })
 }
+
+const programs = ({ home }: Config) => [...programPids(home, 'controller'), ...programPids(home, 'host')]
 
 async function waitFor(config: Config, say: Progress, program: string, up: () => Promise<boolean> | boolean): Promise<void> {
   say.step(`waiting for the ${program}`)

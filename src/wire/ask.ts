@@ -14,7 +14,6 @@ export interface Answer {
 /** Asks the host and waits for its answer, at most `deadline` ms; then the status is 504. */
 export async function ask(db: Database, hostId: string, question: Question, deadline = 10_000): Promise<Answer> {
   const id = crypto.randomUUID()
-  const until = Date.now() + deadline
   await db.write(async (tx) => {
     await tx
       .insertInto('wire.question')
@@ -22,6 +21,7 @@ export async function ask(db: Database, hostId: string, question: Question, dead
       .execute()
     hintAsked(tx, hostId)
   })
+  const until = Date.now() + deadline // not before: the host hears the question once it is committed
   try {
     for (;;) {
       await answeredOrPause(id, Math.min(500, until - Date.now()))

@@ -41,6 +41,8 @@ interface Taken {
 
 const lease = '5 seconds'
 const renewEvery = 1500
+/** Timers may fire a millisecond early; a look at the table then would be in vain. */
+const late = 2
 
 /** An engine of this process, as transactions of its database see it. */
 interface Near {
@@ -74,7 +76,7 @@ export async function pokeAll(tx: Tx, kind: string, keys: string[], delay = 0): 
   const delays = kinds.get(kind) ?? new Map<string, number>()
   kinds.set(kind, delays)
   for (const key of keys) delays.set(key, Math.min(delay, delays.get(key) ?? delay))
-  if (delay > 0 && delay < 1000) afterCommit(tx, () => setTimeout(() => hints.emit('due'), delay).unref())
+  if (delay > 0 && delay < 1000) afterCommit(tx, () => setTimeout(() => hints.emit('due'), delay + late).unref())
 }
 
 /**
@@ -228,7 +230,7 @@ export function startEngine(db: Database, handlers: Record<string, Handler>, log
         if (stopped) return // whoever looks next begins it again
         again = (await step(due, again.after)) as number | null
       }
-      if (again !== null && again < poll) setTimeout(wake, again).unref()
+      if (again !== null && again < poll) setTimeout(wake, again + late).unref()
     } catch (error) {
       // PostgreSQL takes no NUL in a text.
       const message = (error instanceof Error ? error.message : String(error)).replaceAll('\0', '')
@@ -241,7 +243,7 @@ export function startEngine(db: Database, handlers: Record<string, Handler>, log
         where kind = ${due.kind} and key = ${due.key} and owner = ${due.owner}`
         .execute(db.read)
         .catch(() => undefined) // the database is away: the lease runs out by itself
-      setTimeout(wake, seconds * 1000).unref()
+      setTimeout(wake, seconds * 1000 + late).unref()
     }
   }
 

@@ -220,8 +220,8 @@ export async function startBed({ names, folder, joinToken, controllerUrl, env = 
   return { controllerIp, hosts, stop }
 }
 
-/** Waits for something that comes true by itself; 20 s at most. */
-export async function until<T>(what: () => Promise<T>, name: string, seconds = 20): Promise<NonNullable<T>> {
+/** Waits for something that comes true by itself. */
+export async function until<T>(what: () => Promise<T>, name: string, seconds = 90): Promise<NonNullable<T>> {
   const end = Date.now() + seconds * 1000
   for (;;) {
     const value = await what()

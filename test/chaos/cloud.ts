@@ -12,7 +12,8 @@ import { connect, type Database } from '../../src/database/connect.ts'
 import { embeddedPid, startEmbedded } from '../../src/database/embedded.ts'
 import { bootstrap } from '../../src/start/bootstrap.ts'
 import { databaseOf } from '../../src/start/cloud.ts'
-import { answering, ended, freePort, makeImage, settingsFor, signIn, spawnController } from '../controller.ts'
+import { answering, ended, makeImage, settingsFor, signIn, spawnController } from '../controller.ts'
+import { freePort } from '../free-port.ts'
 import { miscounted } from '../miscounted.ts'
 
 export interface ChaosCloud {

@@ -53,7 +53,7 @@ describe('chaos: the controller and PostgreSQL', { timeout: 900_000 }, () => {
     const { server } = body as { server: { status: string; 'OS-EXT-STS:task_state': string | null } }
     return server['OS-EXT-STS:task_state'] ? `${server.status} ${server['OS-EXT-STS:task_state']}` : server.status
   }
-  const becomes = (id: string, wanted: string) => converges(() => status(id), wanted, 40, `server ${id} becomes ${wanted}`)
+  const becomes = (id: string, wanted: string) => converges(() => status(id), wanted, 90, `server ${id} becomes ${wanted}`)
   const realServers = () =>
     hosts.machines.reduce((sum, machine) => sum + machine.real.get('server')!.size + machine.real.get('port')!.size, 0)
 
@@ -90,7 +90,7 @@ describe('chaos: the controller and PostgreSQL', { timeout: 900_000 }, () => {
     })
 
   it('lives through PostgreSQL being killed again and again', async () => {
-    await losesPostgres(cloud, 700, Number.POSITIVE_INFINITY, () => Promise.all(Array.from({ length: 8 }, (_, n) => live(`pg-${n}`))))
+    await losesPostgres(cloud, 1500, Number.POSITIVE_INFINITY, () => Promise.all(Array.from({ length: 8 }, (_, n) => live(`pg-${n}`))))
     await allAccountedFor()
   })
 })

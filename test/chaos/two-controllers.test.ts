@@ -11,7 +11,7 @@ import { loadConfig } from '../../src/config.ts'
 import { type TestDatabase, testDatabase } from '../../src/database/testing.ts'
 import { bootstrap } from '../../src/start/bootstrap.ts'
 import { secretKeyFile } from '../../src/start/files.ts'
-import { freePort } from '../controller.ts'
+import { freePort } from '../free-port.ts'
 import { pause } from './cloud.ts'
 
 const main = path.join(import.meta.dirname, '../../src/main.ts')

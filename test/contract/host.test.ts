@@ -48,7 +48,7 @@ interface Control {
 }
 
 for (const kind of ['simulated', 'real'] as const) {
-  describe(`a ${kind} host`, { timeout: 240_000 }, () => {
+  describe(`a ${kind} host`, { timeout: 330_000 }, () => {
     const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'wisp-contract-'))
     const ends: (() => Promise<unknown>)[] = []
     let control: Control
@@ -302,7 +302,7 @@ async function real(control: Control, folder: string, ends: (() => Promise<unkno
     hostId: id,
     async guestPowersOff(serverId) {
       // The power button, which the guest hears as soon as it has booted; by libvirt it is the guest's own doing.
-      for (let i = 0; i < 60; i++) {
+      for (let i = 0; i < 120; i++) {
         await virsh('shutdown', serverId).catch(() => undefined)
         await new Promise((go) => setTimeout(go, 1000))
         if ((await virsh('domstate', serverId)).trim() === 'shut off') return

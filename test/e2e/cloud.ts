@@ -5,7 +5,7 @@ import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { cloudTag } from '../../src/config.ts'
-import { freePort } from '../controller.ts'
+import { freePort } from '../free-port.ts'
 import { type Person, person } from './person.ts'
 import { type Output, succeed } from './run-program.ts'
 

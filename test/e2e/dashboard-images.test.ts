@@ -91,9 +91,16 @@ test('an upload whose connection breaks is taken up again, and the image is what
   await dialog.getByRole('button', { name: 'More settings' }).click()
   await dialog.getByLabel('Tags').fill(run)
   await dialog.getByLabel('Properties').fill('os_distro=debian')
-  await page.route('**/image/v2/images/*/stage', (route) => (broken++ < 2 ? route.abort('connectionreset') : route.fallback()))
+  // Often enough that it then waits for eight seconds: time to press the button.
+  await page.route('**/image/v2/images/*/stage', (route) =>
+    route.request().method() === 'PUT' && broken++ < 4 ? route.abort('connectionreset') : route.fallback(),
+  )
   await dialog.getByRole('button', { name: 'Upload image' }).click()
   await dialog.getByRole('alert').getByText('the connection is lost').waitFor()
+  await dialog
+    .getByRole('alert')
+    .getByText(/Trying again in [5-8] s/)
+    .waitFor()
   await dialog.getByRole('button', { name: 'Try now' }).click()
   await page.getByRole('heading', { name: run, level: 1 }).waitFor()
   await page.locator('.wisp-title-line').getByText('Ready').waitFor()

@@ -28,6 +28,7 @@ after(async () => {
 test('a person logs in, launches a server, reads its console, signs in at its serial port, stops, starts and deletes it', async () => {
   assert.ok(browser !== undefined)
   const { page, errors } = await steps.openPage(browser)
+  page.setDefaultTimeout(patience.timeout)
   const login: NodeJS.ProcessEnv = cloud?.demo.env ?? process.env
   const domain = login.OS_USER_DOMAIN_NAME
   const place = { url: cloud?.url ?? process.env.WISP_URL!, user: login.OS_USERNAME ?? 'demo', password: login.OS_PASSWORD ?? '' }

@@ -115,11 +115,8 @@ describe('the first server', { timeout: 8 * patience * 1000 }, () => {
     assert.match(stdout, /^one\n0\n/)
     assert.ok(stdout.includes(server.addresses.private![0]!))
     await run(['ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-f', `${key}-other`])
-    const stranger = await run(['setsid', launcher, 'ssh', 'one', '-i', `${key}-other`, 'hostname'], {
-      ...cloud.env,
-      SSH_ASKPASS: 'false',
-      SSH_ASKPASS_REQUIRE: 'force',
-    })
+    const ask = ['setsid', launcher, 'ssh', 'one', '-i', `${key}-other`, 'hostname']
+    const stranger = await run(ask, { ...cloud.env, SSH_ASKPASS: 'false', SSH_ASKPASS_REQUIRE: 'force' }, patience)
     assert.equal(stranger.status, 255)
     assert.match(stranger.stderr, /Permission denied/)
   })

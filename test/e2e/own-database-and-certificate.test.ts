@@ -137,6 +137,7 @@ describe("a database and a certificate of one's own", { timeout: 8 * patience * 
     onEnd(() => browser.close())
     try {
       const { page, errors } = await steps.openPage(browser, { anyCertificate: true })
+      page.setDefaultTimeout(patience * 1000)
       const { url } = await cloud.demo.openstack<{ url: string }>('console', 'url', 'show', 'one')
       const opened = page.waitForEvent('websocket')
       await page.goto(url)
@@ -156,12 +157,12 @@ describe("a database and a certificate of one's own", { timeout: 8 * patience * 
   it('comes back by itself when the database was killed, and knows the server', async () => {
     await database.kill()
     await until(
-      async () => (await run(['openstack', 'token', 'issue'], { ...process.env, ...cloud.demo.env })).status !== 0,
+      async () => (await run(['openstack', 'token', 'issue'], { ...process.env, ...cloud.demo.env }, patience)).status !== 0,
       'the cloud misses its database',
     )
     await database.start()
     await until(
-      async () => (await run(['openstack', 'token', 'issue'], { ...process.env, ...cloud.demo.env })).status === 0,
+      async () => (await run(['openstack', 'token', 'issue'], { ...process.env, ...cloud.demo.env }, patience)).status === 0,
       'the cloud answers again',
     )
     const servers = await cloud.demo.openstack<{ Name: string; Status: string }[]>('server', 'list')

@@ -60,6 +60,12 @@ class Refused extends Error {
   }
 }
 
+/** For what is asked again until it is so: whether nobody listened, or the cloud said that it will be well by itself. @throws any other error */
+export const notNow = (error: unknown): undefined => {
+  const later = error instanceof Refused ? error.status === 503 : error instanceof TypeError // fetch's, when there is no connection
+  if (!later) throw error
+}
+
 /** Whom the openrc file says to trust beside the public authorities. */
 const trustOf = (env: Record<string, string>) =>
   env.OS_CACERT ? { dispatcher: new Agent({ connect: { ca: fs.readFileSync(env.OS_CACERT, 'utf8') } }) } : {}
@@ -121,7 +127,8 @@ export const show = async (who: Person, id: string): Promise<Server> =>
 /** Waits until the server has this status; fails at once when it is in ERROR instead. */
 export async function becomes(who: Person, id: string, status: string): Promise<Server> {
   return await until(async () => {
-    const server = await show(who, id)
+    const server = await show(who, id).catch(notNow)
+    if (!server) return false
     if (server.status === 'ERROR' && status !== 'ERROR') throw new Error(`server ${id} is in ERROR: ${JSON.stringify(server)}`)
     return server.status === status && server
   }, `server ${id} is ${status}`)
@@ -134,15 +141,22 @@ export async function remove(who: Person, id: string): Promise<void> {
     return true
   }
   if (await who.ask('DELETE', `compute/v2.1/servers/${id}`).catch(gone)) return
-  await until(() => show(who, id).then(() => false, gone), `server ${id} is gone`)
+  await until(
+    () =>
+      show(who, id)
+        .then(() => false, gone)
+        .catch(notNow),
+    `server ${id} is gone`,
+  )
 }
 
 /** Waits until the guest's console says this, and answers the whole log. */
 export async function consoleSays(who: Person, id: string, wanted: RegExp): Promise<string> {
   let log = ''
   await until(async () => {
-    const { output } = await who.ask<{ output: string }>('POST', `compute/v2.1/servers/${id}/action`, { 'os-getConsoleOutput': {} })
-    log = stripVTControlCharacters(output).replaceAll('\r', '')
+    const said = await who.ask<{ output: string }>('POST', `compute/v2.1/servers/${id}/action`, { 'os-getConsoleOutput': {} }).catch(notNow)
+    if (!said) return false
+    log = stripVTControlCharacters(said.output).replaceAll('\r', '')
     return wanted.test(log)
   }, `the console of ${id} says ${wanted}`).catch((error: Error) => {
     throw new Error(`${error.message}. Its console:\n${log}`)

@@ -8,7 +8,7 @@ import { embeddedPid } from '../../src/database/embedded.ts'
 import { answers } from '../../src/start/cloud.ts'
 import { programPids, supervisorPid } from '../../src/start/supervisor.ts'
 import { type Cloud, keyPair, launcher, leftovers, qemuPid, startCloud } from './cloud.ts'
-import { becomes, consoleSays, importKey, launch, networkId, show } from './person.ts'
+import { becomes, consoleSays, importKey, launch, networkId, notNow, show } from './person.ts'
 import { patience, run, until } from './run-program.ts'
 
 describe('survival', { timeout: 8 * patience * 1000 }, () => {
@@ -39,10 +39,10 @@ describe('survival', { timeout: 8 * patience * 1000 }, () => {
   const allIsWell = async () => {
     await apiAnswers()
     await until(async () => {
-      const { services } = await cloud.admin.ask<{ services: { state: string }[] }>('GET', 'compute/v2.1/os-services')
-      return services.length > 0 && services.every(({ state }) => state === 'up')
+      const services = (await cloud.admin.ask<{ services: { state: string }[] }>('GET', 'compute/v2.1/os-services').catch(notNow))?.services
+      return services && services.length > 0 && services.every(({ state }) => state === 'up')
     }, 'the compute service is up')
-    assert.equal((await show(cloud.demo, server)).status, 'ACTIVE')
+    assert.equal((await until(() => show(cloud.demo, server).catch(notNow), 'the server is shown')).status, 'ACTIVE')
     assert.equal(qemuPid(server), pid, 'the same QEMU runs')
     const before = beats
     await until(() => beats > before, 'the SSH session that was opened at first goes on', 60)
@@ -90,6 +90,7 @@ describe('survival', { timeout: 8 * patience * 1000 }, () => {
     })
 
   it('kill -9 of the supervisor: its programs run on, and "wisp up" watches over them again', async () => {
+    const [controller, host] = [pidOf.controller()!, pidOf.host()!]
     const was = kill('supervisor')
     await until(() => pidOf.supervisor() === undefined, 'the supervisor is gone')
     await apiAnswers()
@@ -99,6 +100,7 @@ describe('survival', { timeout: 8 * patience * 1000 }, () => {
     assert.match(doctor.stdout, /BAD +the supervisor does not run, only postgres, controller, host: what dies stays dead\n +→ "wisp up"/)
     await cloud.wisp('up')
     await isBack('supervisor', was)
+    assert.ok(![controller, host].some((pid) => [pidOf.controller(), pidOf.host()].includes(pid)), 'both are the new supervisor’s')
     await allIsWell()
     assert.deepEqual([programPids(cloud.home, 'controller').length, programPids(cloud.home, 'host').length], [1, 1])
   })

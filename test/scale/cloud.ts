@@ -14,7 +14,7 @@ import { connect, type Database } from '../../src/database/connect.ts'
 import { testDatabase } from '../../src/database/testing.ts'
 import { bootstrap } from '../../src/start/bootstrap.ts'
 import { controllerSocket } from '../../src/start/files.ts'
-import { freePort } from '../controller.ts'
+import { freePort } from '../free-port.ts'
 import { miscounted } from '../miscounted.ts'
 import { type SimulatedHosts, startSimulatedHosts } from './simulated-hosts.ts'
 

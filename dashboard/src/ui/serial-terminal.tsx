@@ -42,8 +42,11 @@ export function SerialTerminal({ token, renew, children }: ConsoleProps) {
       socket = new WebSocket(consoleSocket('serial', token), 'binary')
       socket.binaryType = 'arraybuffer'
       let wasConnected = false
+      /** What was typed before there was a connection. */
+      const early: Uint8Array<ArrayBuffer>[] = []
       socket.onopen = () => {
         wasConnected = true
+        for (const bytes of early) socket?.send(bytes)
         setState({ state: 'connected' })
         screen.focus()
       }
@@ -53,7 +56,8 @@ export function SerialTerminal({ token, renew, children }: ConsoleProps) {
       }
       const keys = new TextEncoder()
       const send = (bytes: Uint8Array<ArrayBuffer>) => {
-        if (socket?.readyState === WebSocket.OPEN) socket.send(bytes)
+        if (socket?.readyState === WebSocket.CONNECTING) early.push(bytes)
+        else if (socket?.readyState === WebSocket.OPEN) socket.send(bytes)
       }
       screen.onData((text) => send(keys.encode(text)))
       screen.onBinary((text) => send(Uint8Array.from(text, (letter) => letter.charCodeAt(0))))

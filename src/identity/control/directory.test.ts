@@ -9,6 +9,7 @@ import os from 'node:os'
 import path from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { Attribute, Change, Client } from 'ldapts'
+import { freePort } from '../../../test/free-port.ts'
 import { type Json, password, passwords, type TestCloud, testCloud } from '../testing.ts'
 import { publicId, readDomain } from './directory.ts'
 import { handlers } from './work.ts'
@@ -45,10 +46,7 @@ access to attrs=userPassword by anonymous auth by * none
 access to * by * read
 `
   fs.writeFileSync(path.join(folder, 'slapd.conf'), config)
-  const probe = net.createServer().listen(0, '127.0.0.1')
-  await once(probe, 'listening')
-  const { port } = probe.address() as net.AddressInfo
-  probe.close()
+  const port = await freePort()
   const url = `ldap://127.0.0.1:${port}`
   let child: ChildProcess | undefined
   const client = async () => {
@@ -79,7 +77,7 @@ access to * by * read
         )
         socket.destroy()
         if (answered) return
-        if (tries > 200 || child.exitCode !== null) throw new Error('slapd did not start')
+        if (tries > 1200 || child.exitCode !== null) throw new Error('slapd did not start')
         await new Promise((go) => setTimeout(go, 50))
       }
     },

@@ -67,7 +67,7 @@ async function smallStaging(context: TestContext, bytes: number, settings: NodeJ
   return { ...made, stage, show, imported, files, empties }
 }
 
-describe('a full disk', { skip, timeout: 60_000 }, () => {
+describe('a full disk', { skip, timeout: 180_000 }, () => {
   it('of a store: the upload is refused, leaves nothing behind, and fits once there is room', async (context) => {
     const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'wisp-small-'))
     context.after(smallDisk(folder, 8 * MiB))

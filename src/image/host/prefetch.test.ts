@@ -122,8 +122,10 @@ describe('an image that control wants on a host', { skip: none && 'qemu-img is n
     await realiser.ensure(document('a'), 7)
     for (let i = 0; i < 3; i++) (await imageForDisk(machine, document('a'))).made()
     ;(await imageForDisk(machine, document('came with a server'))).made()
-    for (let i = 0; i < 100 && reports.length < 2; i++) await new Promise((go) => setTimeout(go, 50))
-    const [a, other] = reports
+    const last = (id: string) => reports.findLast((report) => report.id === id)
+    const told = () => last('a')?.image?.hits === 3 && last('came with a server')?.image?.hits === 1
+    for (let i = 0; i < 1200 && !told(); i++) await new Promise((go) => setTimeout(go, 50))
+    const [a, other] = [last('a'), last('came with a server')]
     assert.deepEqual([a?.id, a?.generation, a?.state, a?.image?.hits], ['a', 7, 'ready', 3])
     assert.ok(a?.image?.used_at)
     assert.deepEqual([other?.id, other?.generation, other?.image?.hits], ['came with a server', 0, 1])

@@ -4,11 +4,11 @@ import { type ChildProcess, execFile, execFileSync, spawn } from 'node:child_pro
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import fs from 'node:fs'
-import net from 'node:net'
 import os from 'node:os'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
+import { freePort } from '../../../test/free-port.ts'
 
 const run = promisify(execFile)
 
@@ -185,13 +185,4 @@ rgw data = ${folder}/rgw
 rgw dns name = ${gateway.domain}
 rgw frontends = beast endpoint=${host(gateway.http)} ssl_endpoint=${host(gateway.https)} ssl_certificate=${gateway.ca} ssl_private_key=${gateway.key}
 `
-}
-
-async function freePort(): Promise<number> {
-  const server = net.createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as net.AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
 }

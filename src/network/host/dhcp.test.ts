@@ -123,8 +123,12 @@ describe('what dnsmasq reads', () => {
       await run(['dnsmasq', '--test', `--conf-file=${folder}/dnsmasq.conf`])
       // In a network namespace of its own: up, its options read, and down again.
       const start = `ip link set lo up; ip link add dhcp type dummy; ip addr add 10.9.0.2/24 dev dhcp; ip link set dhcp up
-        dnsmasq --conf-file="$1/dnsmasq.conf" --log-facility="$1/log" && kill "$(cat "$1/dnsmasq.pid")"`
-      await run(['unshare', '--net', 'sh', '-c', start, 'sh', folder])
+        dnsmasq --conf-file="$1/dnsmasq.conf" --log-facility="$1/log" || exit
+        # It reads them after it has gone into the background.
+        tries=0
+        until grep -q 'read .*hosts' "$1/log" && grep -q 'bad .* at line' "$1/log" || [ $tries -ge 500 ]; do tries=$((tries + 1)); sleep 0.1; done
+        kill "$(cat "$1/dnsmasq.pid")"`
+      await run(['unshare', '--net', 'sh', '-c', start, 'sh', folder], { timeoutMs: 60_000 })
       const log = fs.readFileSync(path.join(folder, 'log'), 'utf8')
       assert.match(log, /read .*hosts/)
       assert.match(log, /bad .* at line \d+ of .*options/)

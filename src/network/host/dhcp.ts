@@ -249,10 +249,10 @@ function running(folder: string, program: Program): number | null {
 }
 
 async function end(folder: string, program: Program): Promise<void> {
-  const pid = running(folder, program)
-  if (pid === null) return
-  signal(pid, 'SIGTERM')
-  for (let i = 0; i < 100 && running(folder, program) !== null; i++) await new Promise((go) => setTimeout(go, 20))
-  const left = running(folder, program)
-  if (left !== null) signal(left, 'SIGKILL')
+  for (const word of ['SIGTERM', 'SIGKILL'] as const) {
+    const left = running(folder, program)
+    if (left === null) return
+    signal(left, word)
+    for (let i = 0; i < 100 && running(folder, program) !== null; i++) await new Promise((go) => setTimeout(go, 20))
+  }
 }
