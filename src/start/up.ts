@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { ensureLibvirtd } from '../agent/libvirtd.ts'
 import type { Config } from '../config.ts'
-import { startEmbedded, stopEmbedded } from '../database/embedded.ts'
+import { embeddedPid, startEmbedded, stopEmbedded } from '../database/embedded.ts'
 import { readPair } from '../http/tls.ts'
 import { lock } from '../lock.ts'
 import { answers, databaseOf, isOnlyHost, localUrl, MAIN, supervised } from './cloud.ts'
@@ -49,16 +49,15 @@ export async function up(config: Config, words: string[]): Promise<void> {
   if (supervisorPid(config.home) && values.foreground)
     throw new Error(`This cloud is up already (supervisor pid ${supervisorPid(config.home)}). "wisp down" first`)
   const adopted = inBackground
+  const ours = !config.databaseUrl && embeddedPid(config.home) === undefined
   const prepared = adopted ? undefined : prepare(config, say, stop.signal)
   try {
     await Promise.race([prepared, stopped])
   } catch (error) {
     say.done()
-    if (stop.signal.aborted) {
-      // The step that has begun comes to its end, or Ctrl-C ends the program that it waits for: nothing goes on behind our back.
-      await prepared?.catch(() => undefined)
-      if (!config.databaseUrl && !adopted) await stopEmbedded(config.home)
-    }
+    // After Ctrl-C the step that has begun comes to its end, or its program was ended too: nothing goes on behind our back.
+    await prepared?.catch(() => undefined)
+    if (ours) await stopEmbedded(config.home)
     throw error
   }
   // What outlived its supervisor answers still, and is about to be replaced.

@@ -7,6 +7,9 @@ import os from 'node:os'
 import path from 'node:path'
 import { text } from 'node:stream/consumers'
 import { after, describe, it } from 'node:test'
+import { sql } from 'kysely'
+import { connect } from '../../src/database/connect.ts'
+import { startEmbedded, stopEmbedded } from '../../src/database/embedded.ts'
 import { freePort } from '../free-port.ts'
 import { launcher, leftovers, onEnd } from './cloud.ts'
 import { person } from './person.ts'
@@ -59,6 +62,18 @@ describe('the first start, interrupted', { timeout: 300_000 }, () => {
     other.kill('SIGKILL')
     assert.equal(status, 1)
     assert.match(stderr, new RegExp(`port ${env.WISP_PORT} is taken by \\S+ \\(pid ${other.pid}\\)\\. Remedy: set WISP_PORT`))
+    assert.deepEqual(await processes(), [])
+  })
+
+  it('a start that fails on its way leaves nothing running', async () => {
+    const { socket } = await startEmbedded(home)
+    const db = connect(socket, { connections: 1 })
+    await sql`insert into wisp.migration (name, checksum) values ('9999-of-tomorrow', '')`.execute(db.read)
+    await db.close()
+    await stopEmbedded(home)
+    const { status, stderr } = await run([launcher, 'up'], env)
+    assert.equal(status, 1)
+    assert.match(stderr, /The database is newer than this program: it has the migration 9999-of-tomorrow/)
     assert.deepEqual(await processes(), [])
   })
 })
