@@ -4,19 +4,21 @@ import fs from 'node:fs'
 import type { ServerResponse } from 'node:http'
 import path from 'node:path'
 import fastifyStatic from '@fastify/static'
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyReply } from 'fastify'
 import type { Logger } from 'pino'
 import type { CertificateOf } from './http/certificate.ts'
-import { Fault, notFound } from './http/fault.ts'
+import { Fault } from './http/fault.ts'
 import type { Authenticate } from './http/token.ts'
 import { type Changed, hints } from './work/hint.ts'
 
-export const dashboardFiles = path.join(import.meta.dirname, '../dashboard/dist')
+const built = path.join(import.meta.dirname, '../dashboard/dist')
 
 export interface DashboardDeps {
   authenticate: Authenticate
   certificateOf: CertificateOf
   log: Logger
+  /** The folder of what has been built. */
+  files?: string
 }
 
 const keepAliveEvery = 15_000
@@ -29,7 +31,7 @@ const securityHeaders = {
     "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; font-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
 }
 
-export function registerDashboard(app: FastifyInstance, { authenticate, certificateOf, log }: DashboardDeps): void {
+export function registerDashboard(app: FastifyInstance, { authenticate, certificateOf, log, files = built }: DashboardDeps): void {
   // These answers never end by themselves: without this a controller could not stop while a page is open.
   const open = new Set<ServerResponse>()
   app.addHook('preClose', async () => {
@@ -77,35 +79,27 @@ export function registerDashboard(app: FastifyInstance, { authenticate, certific
   app.addHook('onRequest', async (request, reply) => {
     if (request.raw.url === '/' && request.headers.accept?.includes('text/html')) return reply.redirect('/dashboard/')
   })
-  if (!fs.existsSync(dashboardFiles)) {
-    log.warn({ folder: dashboardFiles }, 'dashboard: it has not been built; "./wisp up" builds it')
+  if (!fs.existsSync(files)) {
+    log.warn({ folder: files }, 'dashboard: it has not been built; "./wisp up" builds it')
     return
   }
   app.register(async (pages) => {
     pages.addHook('onSend', async (_request, reply) => {
       reply.headers(securityHeaders)
     })
-    await pages.register(fastifyStatic, {
-      root: dashboardFiles,
-      prefix: '/dashboard/',
-      wildcard: false,
-      immutable: true,
-      maxAge: '365d',
-      index: false,
-    })
-    const page = (
-      _request: unknown,
-      reply: { header(name: string, value: string): { type(type: string): { send(body: unknown): unknown } } },
-    ) =>
+    // Files are looked for when they are asked for: another cloud that shares this checkout may build them anew at any time.
+    await pages.register(fastifyStatic, { root: files, serve: false, immutable: true, maxAge: '365d' })
+    const page = (reply: FastifyReply) =>
       reply
         .header('cache-control', 'no-cache')
         .type('text/html')
-        .send(fs.createReadStream(path.join(dashboardFiles, 'index.html')))
-    pages.get('/dashboard', page)
-    // Every address of the page itself is the same file; an asset that is not there stays a 404.
-    pages.get('/dashboard/*', (request, reply) => {
-      if (/\.[a-z0-9]+$/.test(request.url.split('?', 1)[0]!)) throw notFound()
-      return page(request, reply)
+        .send(fs.createReadStream(path.join(files, 'index.html')))
+    pages.get('/dashboard', (_request, reply) => page(reply))
+    // Every address of the page itself is the same file; an asset that is not there is a 404.
+    pages.get<{ Params: { '*': string } }>('/dashboard/*', (request, reply) => {
+      const name = request.params['*']
+      if (name === 'index.html' || !/\.[a-z0-9]+$/.test(name)) return page(reply)
+      return reply.sendFile(name)
     })
   })
 }
