@@ -40,6 +40,8 @@ interface Stream {
 
 const pollEvery = 1000
 const leaseEvery = 2500
+/** A host that has not been heard for so long counts as down, everywhere; Nova's default, too. */
+export const downAfter = sql`interval '60 seconds'`
 const batch = 500
 const maxPending = 16 << 20
 /** A host says at least every 10 s that it hears. One that is silent for so long has lost its power or its network. */

@@ -7,7 +7,7 @@ import { badRequest, forbidden } from '../../http/fault.ts'
 import { type Listing, listPage, novaLinks, novaPage } from '../../http/page.ts'
 import { type Call, changed, lives, row, since } from '../../http/table.ts'
 import { addressesOf } from '../../network/control/server-ports.ts'
-import { downAfter } from '../control/facts.ts'
+import { downAfter } from '../../wire/stream.ts'
 import { statesBehind } from '../control/state.ts'
 import { briefView, detailView, type HostStatus, viewed } from './server-view.ts'
 

@@ -3,6 +3,7 @@
 import { type Selectable, sql, type Updateable } from 'kysely'
 import { beforeCommit, json, type Tx } from '../../database/connect.ts'
 import type { ComputeServer } from '../../database/types.ts'
+import { downAfter } from '../../wire/stream.ts'
 import { hintChanged } from '../../work/hint.ts'
 import { type Observed, type State, type StateFacts, stateOf, type Wanted } from './state.ts'
 
@@ -74,9 +75,6 @@ export interface Facts {
   /** Of the newest request about it, for the host's log. */
   requestId: string | null
 }
-
-/** A host that has not been heard for so long counts as down; leases come every 2.5 s. */
-export const downAfter = sql`interval '60 seconds'`
 
 interface Read extends Server {
   host_id: string | null

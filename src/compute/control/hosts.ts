@@ -2,7 +2,7 @@
 import { sql } from 'kysely'
 import type { Tx } from '../../database/connect.ts'
 import type { Hello } from '../../wire/documents.ts'
-import { downAfter } from './facts.ts'
+import { downAfter } from '../../wire/stream.ts'
 
 export interface ComputeHost {
   /** Of the host; also the hypervisor's id and the resource provider's. */

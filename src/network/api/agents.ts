@@ -1,9 +1,10 @@
 // Agents, as Neutron's clients know them: each host counts as the three that Neutron would run there. They are derived from wire.host,
-// alive while the host's stream is open; also the availability zones, which follow from them.
+// alive as long as the host counts as up; also the availability zones, which follow from them.
 import { sql } from 'kysely'
 import type { Tx } from '../../database/connect.ts'
 import { pickFields } from '../../http/filter.ts'
 import { row } from '../../http/table.ts'
+import { downAfter } from '../../wire/stream.ts'
 import { agentNotFound, networkNotFound } from '../control/faults.ts'
 import { timeOf } from './attributes.ts'
 import { list, type Resource } from './list.ts'
@@ -28,7 +29,7 @@ const selectAgents = (tx: Tx) =>
         admin_state_up: boolean
       }>`(
         select md5(h.id || a."binary")::uuid::text as id, a.agent_type, a."binary", a.topic, h.name as host, a.zone as availability_zone, true as admin_state_up,
-          coalesce(h.seen_at > now() - interval '15 seconds', false) as alive, h.hello ->> 'tunnel_ip' as tunnel_ip,
+          coalesce(h.seen_at > now() - ${downAfter}, false) as alive, h.hello ->> 'tunnel_ip' as tunnel_ip,
           coalesce(h.hello -> 'physical_networks', '[]') as physical_networks, h.joined_at as created_at, coalesce(h.seen_at, h.joined_at) as seen_at
         from wire.host h cross join (values
           ('Linux bridge agent', 'neutron-linuxbridge-agent', 'N/A', null), ('DHCP agent', 'neutron-dhcp-agent', 'dhcp_agent', ${zone}),

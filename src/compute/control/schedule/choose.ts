@@ -2,7 +2,8 @@
 // than a hundred; the filters and weighers decide among them. Only when none remains are all hosts read, to find one or to say why.
 import { sql } from 'kysely'
 import type { Tx } from '../../../database/connect.ts'
-import { diskOf, downAfter, type Server } from '../facts.ts'
+import { downAfter } from '../../../wire/stream.ts'
+import { diskOf, type Server } from '../facts.ts'
 import { type Candidate, type Request, rejection } from './filters.ts'
 import { byWeight } from './weighers.ts'
 
