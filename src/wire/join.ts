@@ -63,20 +63,19 @@ export async function join(tx: Tx, token: string, name: string, machineId: strin
   return { host_id: host.id, secret }
 }
 
-/** Checks `Authorization: Bearer {host id}.{secret}`. Returns the host; throws 401. What was once proven is remembered by its hash. */
+/** Checks `Authorization: Bearer {host id}.{secret}`. Returns the host; throws 401. Of each host the secret that was proven last is remembered for ten seconds, by its hash. */
 export function hostDoor(db: Database): (authorization: string | undefined) => Promise<{ id: string; name: string }> {
-  const proven = new Map<string, { id: string; name: string; until: number }>()
+  const proven = new Map<string, { id: string; name: string; hash: Buffer; until: number }>()
   return async (authorization) => {
     const [, id, secret] = /^Bearer ([0-9a-f-]{36})\.([\w-]{20,100})$/.exec(authorization ?? '') ?? []
     if (!id || !secret) throw unauthorized('A host shows its id and secret in the Authorization header.')
     const hash = sha256(secret)
-    const key = `${id} ${hash.toString('base64')}`
-    const known = proven.get(key)
-    if (known && known.until > Date.now()) return known
+    const known = proven.get(id)
+    if (known && known.until > Date.now() && timingSafeEqual(known.hash, hash)) return known
     const host = await db.read.selectFrom('wire.host').select(['id', 'name', 'secret_hash']).where('id', '=', id).executeTakeFirst()
     if (!host || !timingSafeEqual(host.secret_hash, hash))
       throw unauthorized('This host is unknown here, or its secret is wrong. Let it join again.')
-    proven.set(key, { id: host.id, name: host.name, until: Date.now() + 10_000 })
+    proven.set(id, { id: host.id, name: host.name, hash, until: Date.now() + 10_000 })
     return host
   }
 }
