@@ -15,7 +15,7 @@ export interface HostIdentity {
 }
 
 /** A machine's own id; hosts made for tests in namespaces bring theirs in WISP_MACHINE_ID. */
-export const machineId = (): string => process.env['WISP_MACHINE_ID'] || fs.readFileSync('/etc/machine-id', 'utf8').trim() || '0'
+export const machineId = (): string => process.env.WISP_MACHINE_ID || fs.readFileSync('/etc/machine-id', 'utf8').trim() || '0'
 
 /** The text of WISP_CONTROLLER_CA's file. */
 export const controllerCa = ({ controllerCa: file }: Config): string | undefined => (file ? fs.readFileSync(file, 'utf8') : undefined)

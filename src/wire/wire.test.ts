@@ -25,7 +25,7 @@ describe('the wire', () => {
   let app: FastifyInstance
   let url: string
   let stopWire: () => void
-  const ends: (() => Promise<unknown> | void)[] = []
+  const ends: (() => unknown)[] = []
 
   before(async () => {
     test = await testDatabase()

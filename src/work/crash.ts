@@ -1,7 +1,7 @@
 // Named crash points: places between two steps where the chaos test kills the process, to prove that whoever comes next finishes the work.
 // In normal life a call costs one property read.
 
-const wished = process.env['WISP_CRASH'] ?? ''
+const wished = process.env.WISP_CRASH ?? ''
 const [name, nth] = wished.split('@')
 let left = Number(nth ?? 1)
 

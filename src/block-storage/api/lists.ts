@@ -41,7 +41,7 @@ export const listRows: AnyRow[] = [
       policy,
       reply: 200,
       run: ({ params }) => {
-        throw notFound(`${name} ${params['id']} could not be found.`)
+        throw notFound(`${name} ${params.id} could not be found.`)
       },
     }),
   ),

@@ -69,11 +69,11 @@ export function domainXml(
   consoleLog: string,
 ): string {
   const properties = server.image.properties
-  const arch = architectureOf(properties['hw_emulation_architecture'] ?? properties['hw_architecture'] ?? machine.arch)
+  const arch = architectureOf(properties.hw_emulation_architecture ?? properties.hw_architecture ?? machine.arch)
   const kvm = machine.virtType === 'kvm' && arch === machine.arch
   const board = boardOf(arch, !kvm)
-  const diskBus = properties['hw_disk_bus'] ?? 'virtio'
-  const nicModel = properties['hw_vif_model'] ?? 'virtio'
+  const diskBus = properties.hw_disk_bus ?? 'virtio'
+  const nicModel = properties.hw_vif_model ?? 'virtio'
   return builder.build({
     domain: {
       '@type': kvm ? 'kvm' : 'qemu',
@@ -97,7 +97,7 @@ export function domainXml(
       },
       os: {
         ...board.firmware,
-        type: { '@arch': arch, '@machine': properties['hw_machine_type'] ?? board.machine, '#text': 'hvm' },
+        type: { '@arch': arch, '@machine': properties.hw_machine_type ?? board.machine, '#text': 'hvm' },
         boot: { '@dev': 'hd' },
         smbios: { '@mode': 'sysinfo' },
       },
@@ -130,7 +130,7 @@ export function domainXml(
         console: { '@type': 'pty', target: { '@type': 'serial', '@port': '0' } },
         // A Unix socket that libvirt makes: nobody else on the machine can open a guest's screen.
         graphics: { '@type': 'vnc', listen: { '@type': 'socket' } },
-        video: { model: { '@type': properties['hw_video_model'] ?? board.video } },
+        video: { model: { '@type': properties.hw_video_model ?? board.video } },
         input: board.input,
         rng: { '@model': 'virtio', backend: { '@model': 'random', '#text': '/dev/urandom' } },
         memballoon: { '@model': 'virtio', stats: { '@period': '10' } },
