@@ -117,7 +117,10 @@ link_node
 
 # Where Node keeps what it made of our TypeScript (see src/main.ts).
 export NODE_COMPILE_CACHE="${NODE_COMPILE_CACHE:-$here/node_modules/.cache/wisp}"
-if [ "$command" = up ] && ! [ -e "$NODE_COMPILE_CACHE" ]; then "$here/node_modules/.bin/node" "$here/src/start/compile.ts" || true; fi
+compiled=$NODE_COMPILE_CACHE/compiled
+if [ "$command" = up ] && { ! [ -e "$compiled" ] || [ -n "$(find "$here/src" -name '*.ts' -newer "$compiled" -print -quit)" ]; }; then
+  if "$here/node_modules/.bin/node" "$here/src/start/compile.ts"; then : > "$compiled"; fi
+fi
 if [ "$command" = test ]; then
   shift
   exec "$here/node_modules/.bin/node" "$here/test/run.ts" "$@"

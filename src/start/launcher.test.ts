@@ -65,6 +65,30 @@ test('npm is told the version of the Node that it brings, which is what its libr
   assert.equal(status, 0)
 })
 
+test('what Node makes of the code is made before the cloud starts: once, and again when the code has changed', {
+  skip: process.getuid?.() !== 0 && 'wants root',
+}, (context) => {
+  const folder = checkout(context)
+  bringNode(folder)
+  fs.writeFileSync(path.join(folder, 'packages/cloud'), '')
+  fs.copyFileSync(path.join(folder, 'package-lock.json'), path.join(folder, 'node_modules/.wisp-lock'))
+  const cache = path.join(folder, 'cache')
+  for (const name of ['src', 'bin', 'cache']) fs.mkdirSync(path.join(folder, name))
+  fs.writeFileSync(path.join(folder, 'bin/npm'), '', { mode: 0o755 })
+  const env = { ...process.env, PATH: `${folder}/bin:${process.env.PATH}`, NODE_COMPILE_CACHE: cache }
+  const up = () => {
+    const { stdout, status } = spawnSync(path.join(folder, 'wisp'), ['up'], { encoding: 'utf8', env })
+    assert.equal(status, 0)
+    return stdout.replaceAll(`${folder}/src/`, '')
+  }
+  const [compiles, starts] = ['runs start/compile.ts\n', 'runs main.ts up\n']
+  assert.equal(up(), compiles + starts)
+  assert.equal(up(), starts)
+  fs.writeFileSync(path.join(folder, 'src/changed.ts'), '')
+  fs.utimesSync(path.join(folder, 'src/changed.ts'), Date.now() / 1000 + 60, Date.now() / 1000 + 60)
+  assert.equal(up(), compiles + starts)
+})
+
 test('on another system nothing is installed, and it says where Wisp runs', {
   skip: process.getuid?.() !== 0 && 'wants root',
 }, (context) => {
