@@ -17,6 +17,7 @@ export async function buildDashboard(progress: (step: string) => void): Promise<
   if (fs.existsSync(stamp) && fs.readFileSync(stamp, 'utf8') === sources) return
   progress('building the dashboard')
   const fresh = fs.mkdtempSync(`${built}-`)
+  const old = `${fresh}-old`
   try {
     const vite = path.join(repository, 'node_modules/vite/bin/vite.js')
     await run(process.execPath, [vite, 'build', '--outDir', fresh, '--emptyOutDir', '--logLevel', 'error'], {
@@ -25,10 +26,11 @@ export async function buildDashboard(progress: (step: string) => void): Promise<
     })
     fs.writeFileSync(path.join(fresh, 'built-from'), sources)
     fs.chmodSync(fresh, 0o755)
-    fs.rmSync(built, { recursive: true, force: true })
+    // A controller of another cloud may be serving the files that were built before.
+    if (fs.existsSync(built)) fs.renameSync(built, old)
     fs.renameSync(fresh, built)
   } finally {
-    fs.rmSync(fresh, { recursive: true, force: true })
+    for (const folder of [fresh, old]) fs.rmSync(folder, { recursive: true, force: true })
   }
 }
 

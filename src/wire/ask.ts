@@ -11,13 +11,21 @@ export interface Answer {
   body: unknown
 }
 
+/** How long the commit of a question may take without making it too late for the host, in ms. One that nobody waits for any more is deleted before. */
+const commits = 30_000
+
 /** Asks the host and waits for its answer, at most `deadline` ms; then the status is 504. */
 export async function ask(db: Database, hostId: string, question: Question, deadline = 10_000): Promise<Answer> {
   const id = crypto.randomUUID()
   await db.write(async (tx) => {
     await tx
       .insertInto('wire.question')
-      .values({ id, host_id: hostId, question: json(question), deadline: sql<Date>`now() + ${deadline} * interval '1 millisecond'` })
+      .values({
+        id,
+        host_id: hostId,
+        question: json(question),
+        deadline: sql<Date>`now() + ${deadline + commits} * interval '1 millisecond'`,
+      })
       .execute()
     hintAsked(tx, hostId)
   })
