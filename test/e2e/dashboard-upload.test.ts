@@ -13,7 +13,7 @@ import { type Cloud, startCloud } from './cloud.ts'
 import { patience, until } from './run-program.ts'
 
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'wisp-e2e-upload-'))
-const size = 48 << 20
+const size = 32 << 20
 const sha256 = (data: Buffer) => createHash('sha256').update(data).digest('hex')
 
 interface Image {
