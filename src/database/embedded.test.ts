@@ -55,6 +55,18 @@ test('starts from nothing, is adopted, survives kill -9, stops and starts again 
   }
 })
 
+test('a server that hangs for longer than a connection takes is waited for', async () => {
+  const { pid } = await startEmbedded(home, options)
+  process.kill(pid, 'SIGSTOP')
+  const goesOn = setTimeout(() => process.kill(pid, 'SIGCONT'), 6000)
+  try {
+    assert.deepEqual(await startEmbedded(home, options), { pid, adopted: true, socket: embeddedSocket(home) })
+  } finally {
+    clearTimeout(goesOn)
+    process.kill(pid, 'SIGCONT')
+  }
+})
+
 test('only root and the server itself may connect, and it does not run as root', { skip: process.getuid?.() !== 0 }, async () => {
   const { pid, socket } = await startEmbedded(home, options)
   assert.equal(fs.statSync(`/proc/${pid}`).uid, Number(spawnSync('id', ['-u', 'nobody'], { encoding: 'utf8' }).stdout))

@@ -149,7 +149,7 @@ function startSupervisor(config: Config): void {
 
 /** Waits for the controller and for this machine's host: the first server would find no place to go while that one still looks for KVM. */
 async function ready(config: Config, outlived: number[], say: Progress): Promise<void> {
-  await waitFor(config, say, 'supervisor', () => !programs(config).some((pid) => outlived.includes(pid)))
+  if (outlived.length > 0) await waitFor(config, say, 'supervisor', () => !programs(config).some((pid) => outlived.includes(pid)))
   if (isOnlyHost(config)) return await waitFor(config, say, 'host', () => programPids(config.home, 'host').length > 0)
   await waitFor(config, say, 'controller', () => answers(config))
   await waitFor(config, say, 'host', () => readPidFile(hostReadyFile(config.home)) !== undefined).catch((error: Error) => {

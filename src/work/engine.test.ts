@@ -124,6 +124,21 @@ describe('the engine', () => {
     assert.equal(looks, 4)
   })
 
+  it('lets go of a key that failed until it is its turn again', async () => {
+    await db.write((tx) => poke(tx, 'a', '1'))
+    await sql`update work.due set failures = 8`.execute(db.read) // the next pause is more than twenty seconds
+    const began = Date.now()
+    start({
+      a: async () => {
+        throw new Error('no')
+      },
+    })
+    await until(async () => (await due())[0]?.failures === 9, 'one more failure is counted')
+    const [row] = await due()
+    assert.equal(row?.lease_until, null)
+    assert.ok(row.at.getTime() - began > 15_000)
+  })
+
   it('forgets earlier failures once a look succeeds', async () => {
     let looks = 0
     start({

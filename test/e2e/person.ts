@@ -60,7 +60,7 @@ class Refused extends Error {
   }
 }
 
-/** For what is asked again until it is so: whether nobody listened, or the cloud said that it will be well by itself. @throws any other error */
+/** For `catch` where one asks again until it is so: no answer yet, for nobody listened or the cloud said that it will be well by itself. @throws any other error */
 export const notNow = (error: unknown): undefined => {
   const later = error instanceof Refused ? error.status === 503 : error instanceof TypeError // fetch's, when there is no connection
   if (!later) throw error
