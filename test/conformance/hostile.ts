@@ -25,6 +25,8 @@ export const params = [
   'null',
   '{}',
   '*',
+  'constructor',
+  '__proto__',
 ]
 
 /** As they stand behind the question mark. */
@@ -40,10 +42,11 @@ export const queries = [
   'sort_key=%00&sort_dir=asc',
   'sort_key=id&sort_dir=sideways',
   'sort_key=__proto__',
+  'sort_key=constructor&sort_dir=toString',
   'sort=name:sideways',
   'sort=id;drop',
   'fields=%00',
-  'fields=__proto__&fields=id',
+  'fields=__proto__&fields=constructor&fields=id',
   'page_reverse=maybe',
   'name=%00',
   `name=${long}`,
@@ -54,6 +57,7 @@ export const queries = [
   'changes-since=yesterday',
   'changes-since=%00',
   'created_at=gt:never',
+  'created_at=constructor:2026-01-01&updated_at=valueOf:2026-01-01',
   'tags=%00',
   'tags=a,b&not-tags=',
   'name__contains=%00',
@@ -128,6 +132,10 @@ export const parts: Json[] = [
   '::/0',
   '255.255.255.255/33',
   '2026-13-45T99:99:99Z',
+  'constructor',
+  '__proto__',
+  { constructor: 'toString', valueOf: '__proto__' },
+  ['constructor', '__proto__'],
 ]
 
 /** A body as the schema wants it, with every optional part; as far as that can be told from a schema. */

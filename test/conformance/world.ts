@@ -74,27 +74,33 @@ async function makeThings(cloud: Cloud, token: string): Promise<void> {
     return Object.values(answer.body as Record<string, { id: string }>)[0]!
   }
   const identity = '/identity/v3'
-  const domain = await make(`${identity}/domains`, { domain: { name: 'prey' } })
-  await make(`${identity}/users`, { user: { name: 'prey', domain_id: domain.id } })
-  await make(`${identity}/projects`, { project: { name: 'prey', domain_id: domain.id, tags: ['prey'] } })
-  await make(`${identity}/groups`, { group: { name: 'prey', domain_id: domain.id } })
-  await make(`${identity}/roles`, { role: { name: 'prey' } })
-  await make(`${identity}/services`, { service: { name: 'prey', type: 'prey' } })
+  // What every object of JavaScript has: a table that is asked for it as if it held nothing else finds something.
+  const name = 'constructor'
+  const domain = await make(`${identity}/domains`, { domain: { name } })
+  await make(`${identity}/users`, { user: { name, domain_id: domain.id } })
+  await make(`${identity}/projects`, { project: { name, domain_id: domain.id, tags: [name] } })
+  await make(`${identity}/groups`, { group: { name, domain_id: domain.id } })
+  await make(`${identity}/roles`, { role: { name } })
+  const service = await make(`${identity}/services`, { service: { name, type: name } })
+  const limit = { service_id: service.id, resource_name: name, default_limit: 5 }
+  await make(`${identity}/registered_limits`, { registered_limits: [limit] })
   await make(`${identity}/policies`, { policy: { type: 'application/json', blob: '{}' } })
   const defined = { title: 'Prey', type: 'string' }
   await make('/image/v2/metadefs/namespaces', {
-    namespace: 'prey',
+    namespace: name,
     resource_type_associations: [{ name: 'OS::Prey' }],
-    properties: { prey: defined },
-    objects: [{ name: 'prey', properties: { prey: defined } }],
-    tags: [{ name: 'prey' }],
+    properties: { [name]: defined },
+    objects: [{ name, properties: { [name]: defined } }],
+    tags: [{ name }],
   })
-  const network = await make('/network/v2.0/networks', { network: { name: 'prey' } })
+  await make('/image/v2/images', { name, disk_format: 'raw', container_format: 'bare', tags: [name], [name]: name, hw_architecture: name })
+  const network = await make('/network/v2.0/networks', { network: { name } })
   await make('/network/v2.0/subnets', { subnet: { network_id: network.id, ip_version: 4, cidr: '10.9.0.0/24' } })
-  await make('/network/v2.0/ports', { port: { network_id: network.id } })
-  await make('/network/v2.0/security-groups', { security_group: { name: 'prey' } })
-  await make('/compute/v2.1/os-keypairs', { keypair: { name: 'prey' } })
+  await make('/network/v2.0/ports', { port: { network_id: network.id, name, device_owner: name } })
+  await make('/network/v2.0/security-groups', { security_group: { name } })
+  await make('/compute/v2.1/flavors/42/os-extra_specs', { extra_specs: { [name]: name } })
+  await make('/compute/v2.1/os-keypairs', { keypair: { name } })
   await make('/compute/v2.1/servers', {
-    server: { name: 'prey', imageRef: cloud.images[0], flavorRef: '42', networks: [{ uuid: cloud.network.id }], metadata: { prey: 'yes' } },
+    server: { name, imageRef: cloud.images[0], flavorRef: '42', networks: [{ uuid: network.id }], metadata: { [name]: 'yes' } },
   })
 }

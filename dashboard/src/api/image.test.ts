@@ -21,6 +21,8 @@ test('only what differs is sent: what is gone, what changed, what is new', () =>
     { op: 'add', path: '/d', value: '4' },
   ])
   assert.deepEqual(changesBetween({ a: 1 }, { a: 1 }), [])
+  assert.deepEqual(changesBetween({}, { constructor: 'x' }), [{ op: 'add', path: '/constructor', value: 'x' }])
+  assert.deepEqual(changesBetween({ toString: 'x' }, {}), [{ op: 'remove', path: '/toString' }])
 })
 
 test('a name with a slash or a tilde is escaped as JSON pointers want it', () => {
@@ -31,7 +33,7 @@ test('properties are what people gave, not what the service keeps', () => {
   const given = image('x', { os_distro: 'debian', os_glance_failed_import: 'file', checksum: null, nothing: null })
   assert.deepEqual(propertiesOf(given), { os_distro: 'debian' })
   assert.equal(isPropertyName('os_distro'), true)
-  for (const name of ['', 'status', 'os_glance_x', 'x'.repeat(256)]) assert.equal(isPropertyName(name), false)
+  for (const name of ['', 'status', '__proto__', 'os_glance_x', 'x'.repeat(256)]) assert.equal(isPropertyName(name), false)
 })
 
 test('a list is narrowed by a part of the name, status, format and tag', () => {

@@ -71,9 +71,11 @@ const pointer = (name: string) => `/${name.replaceAll('~', '~0').replaceAll('/',
 
 /** The changes that turn `before` into `after`; a name that `after` lacks is removed. Pure, in the order remove, replace, add. */
 export function changesBetween(before: Record<string, unknown>, after: Record<string, unknown>): Change[] {
-  const gone = Object.keys(before).filter((name) => !(name in after))
-  const changed = Object.keys(after).filter((name) => name in before && JSON.stringify(before[name]) !== JSON.stringify(after[name]))
-  const fresh = Object.keys(after).filter((name) => !(name in before))
+  const gone = Object.keys(before).filter((name) => !Object.hasOwn(after, name))
+  const changed = Object.keys(after).filter(
+    (name) => Object.hasOwn(before, name) && JSON.stringify(before[name]) !== JSON.stringify(after[name]),
+  )
+  const fresh = Object.keys(after).filter((name) => !Object.hasOwn(before, name))
   return [
     ...gone.map((name): Change => ({ op: 'remove', path: pointer(name) })),
     ...changed.map((name): Change => ({ op: 'replace', path: pointer(name), value: after[name] })),
@@ -98,13 +100,15 @@ const own = new Set(
 
 /** The properties people gave an image; what glance keeps for itself (os_glance_…) is not theirs to change. */
 export function propertiesOf(image: Image): Record<string, string> {
-  const given = Object.entries(image).filter(([name, value]) => !own.has(name) && !name.startsWith('os_glance_') && value !== null)
+  const given = Object.entries(image).filter(
+    ([name, value]) => !own.has(name) && name !== '__proto__' && !name.startsWith('os_glance_') && value !== null,
+  )
   return Object.fromEntries(given.map(([name, value]) => [name, String(value)]))
 }
 
 /** Is this a name that a property can have? Glance's own names and those with its prefix are taken. */
 export function isPropertyName(name: string): boolean {
-  return name !== '' && name.length <= 255 && !own.has(name) && !name.startsWith('os_glance_')
+  return name !== '' && name.length <= 255 && !own.has(name) && name !== '__proto__' && !name.startsWith('os_glance_')
 }
 
 export type ImageMember = { member_id: string; image_id: string; status: 'pending' | 'accepted' | 'rejected'; updated_at: string }

@@ -23,9 +23,15 @@ type Loaded = { language: Language; text: Dictionary }
 let loaded: Loaded | undefined
 const listeners = new Set<() => void>()
 
+/** Words are asked for by names that users gave, too: without a prototype 'constructor' is a word like any that is not there. */
+export function bare<T extends object>(words: T): T {
+  for (const value of Object.values(words)) if (typeof value === 'object' && value !== null && !Array.isArray(value)) bare(value)
+  return Object.setPrototypeOf(words, null) as T
+}
+
 async function load(language: Language): Promise<void> {
   const text = language === 'zh' ? (await import('./zh.ts')).zh : (await import('./en.ts')).en
-  loaded = { language, text }
+  loaded = { language, text: bare(text) }
   document.documentElement.lang = language === 'zh' ? 'zh-CN' : 'en'
   for (const listener of listeners) listener()
 }

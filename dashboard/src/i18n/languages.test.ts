@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { en } from './en.ts'
+import { bare } from './index.ts'
 import { zh } from './zh.ts'
 
 function keysOf(words: object, path = ''): string[] {
@@ -27,4 +28,12 @@ test('sentences that are made of parts are made of the same parts', () => {
     })
   const inChinese = new Map(functions(zh))
   for (const [name, parts] of functions(en)) assert.ok((inChinese.get(name) ?? Number.POSITIVE_INFINITY) <= parts, name)
+})
+
+test('what every object of JavaScript has is no word', () => {
+  const words: Record<string, Record<string, string>> = bare({ owner: { router: 'a router' } })
+  assert.deepEqual(
+    [words.owner?.router, words.owner?.constructor, words.owner?.toString, Object.getPrototypeOf(words)],
+    ['a router', undefined, undefined, null],
+  )
 })

@@ -65,11 +65,11 @@ export function Definitions({ used, add, know }: DefinitionsProps) {
                 <Button
                   size="sm"
                   variant="secondary"
-                  isDisabled={name in used}
+                  isDisabled={Object.hasOwn(used, name)}
                   aria-label={`${t.images.addProperty}: ${name}`}
                   onClick={() => add(name, definition)}
                 >
-                  {name in used ? t.images.isSet : t.images.addProperty}
+                  {Object.hasOwn(used, name) ? t.images.isSet : t.images.addProperty}
                 </Button>
               </li>
             ))}

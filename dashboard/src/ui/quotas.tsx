@@ -19,23 +19,23 @@ const plain = (count: number) => String(count)
 const mebibytesOf = (mib: number) => bytes(mib * 1024 * 1024)
 
 /** How the amounts of a resource are written. */
-export const units: Record<string, (count: number) => string> = {
-  ram: mebibytes,
-  image_size_total: mebibytesOf,
-  image_stage_total: mebibytesOf,
-}
+export const units = new Map<string, (count: number) => string>([
+  ['ram', mebibytes],
+  ['image_size_total', mebibytesOf],
+  ['image_stage_total', mebibytesOf],
+])
 
-const orders: Record<string, string[]> = {
-  compute: ['instances', 'cores', 'ram', 'key_pairs', 'server_groups', 'server_group_members', 'metadata_items'],
-  network: ['network', 'subnet', 'port', 'router', 'floatingip', 'security_group', 'security_group_rule', 'subnetpool', 'rbac_policy'],
-}
+const orders = new Map([
+  ['compute', ['instances', 'cores', 'ram', 'key_pairs', 'server_groups', 'server_group_members', 'metadata_items']],
+  ['network', ['network', 'subnet', 'port', 'router', 'floatingip', 'security_group', 'security_group_rule', 'subnetpool', 'rbac_policy']],
+])
 
 /** How many each of something may have: nothing that a project uses up, so no bar, but a field of the form. */
 const perThing = new Set(['server_group_members', 'metadata_items'])
 
 /** In the usual order; what this page doesn't know comes last. */
 function ordered(quotas: Record<string, Quota>, of: string): [string, Quota][] {
-  const order = orders[of] ?? []
+  const order = orders.get(of) ?? []
   const at = (name: string) => (order.includes(name) ? order.indexOf(name) : order.length)
   return Object.entries(quotas).toSorted(([a], [b]) => at(a) - at(b) || a.localeCompare(b))
 }
@@ -47,7 +47,7 @@ export function Bars({ quotas, of }: { quotas: Record<string, Quota>; of: string
       {ordered(quotas, of)
         .filter(([name]) => !perThing.has(name))
         .map(([name, { used, limit }]) => (
-          <QuotaBar key={name} name={t.resources[name] ?? name} used={used} limit={limit} show={units[name] ?? plain} />
+          <QuotaBar key={name} name={t.resources[name] ?? name} used={used} limit={limit} show={units.get(name) ?? plain} />
         ))}
     </div>
   )

@@ -72,7 +72,11 @@ export function UnifiedLimits({ projectId }: { projectId: string }) {
               title: t.limits.holds,
               cell: ({ limit, registered: { resource_name: name } }) => {
                 const used = usage.data?.[name]?.usage
-                return used === undefined ? show(limit) : <QuotaBar name={name} used={used} limit={limit} show={units[name] ?? String} />
+                return used === undefined ? (
+                  show(limit)
+                ) : (
+                  <QuotaBar name={name} used={used} limit={limit} show={units.get(name) ?? String} />
+                )
               },
             },
           ]}

@@ -72,9 +72,10 @@ export const flavorExtras = [
     reply: 200,
     run: async (call) => {
       const { id, key } = call.params
-      const { [key]: gone, ...specs } = await specsOf(call)
-      if (gone === undefined) throw noSpec(id, key)
-      await setExtraSpecs(call.tx, id, specs)
+      const specs = await specsOf(call)
+      if (!Object.hasOwn(specs, key)) throw noSpec(id, key)
+      const { [key]: _gone, ...others } = specs
+      await setExtraSpecs(call.tx, id, others)
     },
   }),
   row({

@@ -1,6 +1,7 @@
 // Everything of the compute API beside servers' lives: flavors, keys, quotas, hosts, what belongs to a server.
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import { sql } from 'kysely'
 import { imageId, list, type TestCloud, testCloud } from '../testing.ts'
 
 async function launch(cloud: TestCloud): Promise<string> {
@@ -152,6 +153,21 @@ describe('compute resources', () => {
       [updated.body.server?.name, updated.body.server?.['OS-EXT-SRV-ATTR:hostname'], updated.body.server?.description],
       ['two', 'web', 'd'],
     )
+  })
+
+  it('takes names that every object of JavaScript has as names', async (context) => {
+    const cloud = await testCloud(context, { engine: false })
+    const id = await launch(cloud)
+    for (const name of ['constructor', '__proto__']) {
+      assert.equal((await cloud.ask('demo', 'GET', `/servers/${id}/ips/${name}`)).status, 404)
+      assert.equal((await cloud.ask('admin', 'DELETE', `/flavors/42/os-extra_specs/${name}`)).status, 404)
+      await sql`update network.network set name = ${name}`.execute(cloud.db.read)
+      const shown = await cloud.ask('demo', 'GET', '/servers/detail')
+      assert.equal(shown.status, 200, JSON.stringify(shown.body))
+      assert.deepEqual(Object.keys(list(shown.body.servers)[0]?.addresses ?? {}), [name])
+      const ips = await cloud.ask('demo', 'GET', `/servers/${id}/ips/${name}`)
+      assert.deepEqual([ips.status, Object.keys(ips.body)], [200, [name]])
+    }
   })
 
   it('answers 501 to what is not built, 410 to what Nova removed, 404 to old proxies', async (context) => {

@@ -81,7 +81,7 @@ export const serverAddresses = [
     run: async (call) => {
       const { network } = call.params
       const addresses = ipsView(await portsOf(call, 'os_compute_api:ips:show'))
-      if (!addresses[network]) throw notFound('Instance is not a member of specified network')
+      if (!Object.hasOwn(addresses, network)) throw notFound('Instance is not a member of specified network')
       return { [network]: addresses[network] }
     },
   }),

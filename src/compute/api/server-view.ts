@@ -77,13 +77,14 @@ export function hostIdOf(projectId: string, host: string | null): string {
 
 /** `{private: [{version, addr, OS-EXT-IPS-MAC:mac_addr, OS-EXT-IPS:type}]}` */
 export function addressesView(addresses: ServerAddress[]): Record<string, unknown[]> {
-  const view: Record<string, unknown[]> = {}
+  // A map, for a network may be called 'constructor'.
+  const view = new Map<string, unknown[]>()
   for (const { network, mac, ips } of addresses) {
-    view[network] ??= []
-    const list = view[network]
+    const list = view.get(network) ?? []
+    view.set(network, list)
     for (const { ip, version } of ips) list.push({ version, addr: ip, 'OS-EXT-IPS:type': 'fixed', 'OS-EXT-IPS-MAC:mac_addr': mac })
   }
-  return view
+  return Object.fromEntries(view)
 }
 
 function flavorView(call: ViewCall, row: Row): unknown {

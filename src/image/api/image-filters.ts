@@ -86,7 +86,7 @@ function time(name: string, value: string): RawBuilder<boolean> {
   const bare = isoTime.test(value)
   const operator = bare ? 'eq' : value.slice(0, Math.max(value.indexOf(':'), 0))
   const written = bare ? value : value.slice(value.indexOf(':') + 1)
-  const compare = comparisons[operator]
+  const compare = Object.hasOwn(comparisons, operator) ? comparisons[operator] : undefined
   if (!isoTime.test(written)) throw badRequest(`Bad "${name}" query filter format. Use ISO 8601 DateTime notation.`)
   if (!compare) throw badRequest('Unable to filter on a unknown operator.')
   const zoned = /(Z|[+-]\d\d:?\d\d)$/.test(written) ? written : `${written.includes('T') ? written : `${written}T00:00:00`}Z`

@@ -177,6 +177,7 @@ describe('images', () => {
     assert.equal(await found('created_at=2026-01-01T00:00:00Z'), 'a')
     assert.equal(await found('created_at=gte:2026-01-01T02:00:00%2B02:00&created_at=lte:2026-01-01T00:00:00Z'), 'a')
     assert.match(await found('created_at=gt:yesterday'), /^400 Bad "created_at"/)
+    assert.match(await found('created_at=constructor:2026-01-01'), /^400 Unable to filter on a unknown operator/)
     assert.match(await found('updated_at=about:2026-01-01T00:00:00Z'), /^400/)
     assert.equal(await found('protected=true'), 'e')
     assert.match(await found('protected=maybe'), /^400/)

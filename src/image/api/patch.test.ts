@@ -72,6 +72,7 @@ describe('PATCH of an image', () => {
     [[{ op: 'add', path: '/tags/-', value: 'x' }], 400, /Invalid JSON pointer/],
     [[{ op: 'replace', path: '/status', value: 'active' }], 403, /'status' is read-only/],
     [[{ op: 'remove', path: '/id' }], 403, /'id' is read-only/],
+    [[{ op: 'add', path: '/__proto__', value: 'x' }], 400, /'__proto__' is not allowed/],
     [[{ op: 'add', path: '/location', value: 'x' }], 403, /'location' is reserved/],
     [[{ op: 'add', path: '/os_glance_x', value: 'x' }], 403, /is reserved/],
     [[{ op: 'replace', path: '/locations', value: [] }], 403, /locations/],

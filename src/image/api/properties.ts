@@ -60,6 +60,8 @@ export function refuseName(name: string, creating: boolean): void {
   if (readOnly.has(name) || (name === 'id' && !creating)) throw forbidden(`Attribute '${name}' is read-only.`)
   if (reserved.has(name) || name.startsWith('os_glance')) throw forbidden(`Attribute '${name}' is reserved.`)
   if (name === 'locations') throw forbidden("It's not allowed to update locations if locations are invisible.")
+  // As in bodies (src/http/body.ts): it is no property to JavaScript but what an object inherits from.
+  if (name === '__proto__') throw badRequest("The name '__proto__' is not allowed.")
   if (name.length > 255) throw badRequest('Custom property should not be greater than 255 characters.')
 }
 

@@ -42,7 +42,7 @@ export function ImageProperties({ image }: { image: Image }) {
     )
   const set = (property: string, value: string) => setEdited({ ...properties, [property]: value })
   const remove = (property: string) => setEdited(Object.fromEntries(Object.entries(properties).filter(([each]) => each !== property)))
-  const taken = name.trim() !== '' && (!isPropertyName(name.trim()) || name.trim() in properties)
+  const taken = name.trim() !== '' && (!isPropertyName(name.trim()) || Object.hasOwn(properties, name.trim()))
   const add = () => {
     set(name.trim(), '')
     setName('')
@@ -59,26 +59,24 @@ export function ImageProperties({ image }: { image: Image }) {
           }}
         >
           {Object.keys(properties).length === 0 && <p className="wisp-subtle">{t.images.noProperties}</p>}
-          {Object.entries(properties).map(([property, value]) => (
-            <div key={property} className={before[property] === value ? 'wisp-property' : 'wisp-property wisp-property-changed'}>
-              <label htmlFor={`property-${property}`}>
-                <code>{property}</code>
-                {known[property] !== undefined && <span className="wisp-subtle">{known[property].title}</span>}
-              </label>
-              <PropertyValue
-                id={`property-${property}`}
-                definition={known[property]}
-                value={value}
-                change={(next) => set(property, next)}
-              />
-              <Button
-                variant="plain"
-                aria-label={`${t.images.removeProperty}: ${property}`}
-                icon={<TrashIcon />}
-                onClick={() => remove(property)}
-              />
-            </div>
-          ))}
+          {Object.entries(properties).map(([property, value]) => {
+            const definition = Object.hasOwn(known, property) ? known[property] : undefined
+            return (
+              <div key={property} className={before[property] === value ? 'wisp-property' : 'wisp-property wisp-property-changed'}>
+                <label htmlFor={`property-${property}`}>
+                  <code>{property}</code>
+                  {definition && <span className="wisp-subtle">{definition.title}</span>}
+                </label>
+                <PropertyValue id={`property-${property}`} definition={definition} value={value} change={(next) => set(property, next)} />
+                <Button
+                  variant="plain"
+                  aria-label={`${t.images.removeProperty}: ${property}`}
+                  icon={<TrashIcon />}
+                  onClick={() => remove(property)}
+                />
+              </div>
+            )
+          })}
           <div className="wisp-property">
             <TextInput
               aria-label={t.images.newProperty}
