@@ -5,8 +5,10 @@ import { createHash, randomBytes } from 'node:crypto'
 import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { sql } from 'kysely'
 import pg from 'pg'
-import { type ConnectOptions, connect, type Database } from './connect.ts'
+import { type ConnectOptions, connect, type Database, type Tx } from './connect.ts'
 import { socketUrl, startEmbedded, stopEmbedded } from './embedded.ts'
 
 const HOME = path.join(os.tmpdir(), `wisp-test-${process.getuid?.() ?? 0}`)
@@ -40,6 +42,30 @@ export async function testDatabase(options: ConnectOptions = {}): Promise<TestDa
 /** A database with nothing in it, not even the schema. */
 export async function emptyDatabase(options: ConnectOptions = {}): Promise<TestDatabase> {
   return await make('template0', options)
+}
+
+/**
+ * Two transactions that meet: `second` begins before `first` commits, which it does once `second` waits for it (or has ended without). Resolves
+ * when both have ended.
+ */
+export async function crossed(db: Database, first: (tx: Tx) => Promise<unknown>, second: (tx: Tx) => Promise<unknown>): Promise<void> {
+  let later: Promise<unknown> | undefined
+  await db.write(async (tx) => {
+    await first(tx)
+    let ended = false
+    later = db.write(second).finally(() => {
+      ended = true
+    })
+    later.catch(() => {}) // told to whoever awaits it below
+    while (!ended && !(await isWaiting(db))) await sleep(5)
+  })
+  await later
+}
+
+async function isWaiting(db: Database): Promise<boolean> {
+  const { rows } = await sql`
+    select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`.execute(db.read)
+  return rows.length > 0
 }
 
 /** Stops the embedded test server of this user and removes its files. */

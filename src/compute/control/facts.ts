@@ -1,4 +1,4 @@
-// What is known of one server, read in one statement under the server's lock, and the one way to write it: `save` computes the states
+// What is known of one server, read under the server's lock, and the one way to write it: `save` computes the states
 // that follow, so that no writer can leave them behind.
 import { type Selectable, sql, type Updateable } from 'kysely'
 import { beforeCommit, json, type Tx } from '../../database/connect.ts'
@@ -86,9 +86,12 @@ interface Read extends Server {
   request_id: string | null
 }
 
-/** Reads and locks a server; null when there is none. */
+/**
+ * Locks and reads a server; null when there is none. It is locked in a statement of its own: one that waits for a lock reads what is joined to
+ * the row (the host's report) as it was before the wait.
+ */
 export async function readFacts(tx: Tx, id: string): Promise<Facts | null> {
-  const { rows } = await sql<Read>`
+  const joined = sql<Read>`
     select s.*, h.id as host_id, h.seen_at > now() - ${downAfter} and not coalesce(c.forced_down, false) as host_up,
       d.generation as document_generation, d.body is null as withdrawn, o.generation as observed_generation, o.state as observed_state,
       (select request_id from compute.server_action a where a.server_id = s.id order by a.id desc limit 1) as request_id
@@ -97,7 +100,8 @@ export async function readFacts(tx: Tx, id: string): Promise<Facts | null> {
     left join compute.service c on c.host = s.host
     left join wire.document d on d.host_id = h.id and d.kind = 'server' and d.id = s.id
     left join wire.observed o on o.host_id = h.id and o.kind = 'server' and o.id = s.id
-    where s.id = ${id} for update of s`.execute(tx)
+    where s.id = ${id}`
+  const [, { rows }] = await Promise.all([sql`select from compute.server where id = ${id} for update`.execute(tx), joined.execute(tx)])
   const row = rows[0]
   if (!row) return null
   const { host_id, host_up, document_generation, withdrawn, observed_generation, observed_state, request_id, ...server } = row

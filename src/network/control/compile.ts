@@ -12,6 +12,7 @@ import type {
   SubnetDocument,
 } from '../../wire/documents.ts'
 import { normalIp } from './address.ts'
+import { holdPorts } from './ports.ts'
 
 export interface NetworkSource {
   id: string
@@ -181,10 +182,10 @@ export async function readMembers(tx: Tx, id: string): Promise<MembersSource | u
 }
 
 export async function readPort(tx: Tx, id: string): Promise<PortSource | undefined> {
-  const { rows } = await sql<PortSource>`
-    select ${portColumns} from network.port p join network.network n on n.id = p.network_id where p.id = ${id} for no key update of p`.execute(
-    tx,
-  )
+  const [, { rows }] = await Promise.all([
+    holdPorts(tx, sql`p.id = ${id}`),
+    sql<PortSource>`select ${portColumns} from network.port p join network.network n on n.id = p.network_id where p.id = ${id}`.execute(tx),
+  ])
   return rows[0]
 }
 

@@ -129,6 +129,13 @@ const gather = 100
 
 export const membersChanged = (tx: Tx, groups: string[]) => pokeAll(tx, 'group-members', groups, gather)
 
+/**
+ * Locks ports before they are read. In a statement of its own: one that waits for a lock reads what is joined to the row (addresses, groups)
+ * as it was before the wait.
+ */
+export const holdPorts = (tx: Tx, which: RawBuilder<unknown>, strength: 'update' | 'no key update' = 'no key update') =>
+  sql`select from network.port p where ${which} order by p.id for ${sql.raw(strength)}`.execute(tx)
+
 interface LockedPort {
   id: string
   project_id: string
@@ -145,12 +152,13 @@ interface LockedPort {
 }
 
 async function lockPort(tx: Tx, id: string, revision: number | undefined): Promise<LockedPort> {
-  const { rows } = await sql<LockedPort>`
+  const port = sql<LockedPort>`
     select p.id, p.project_id, p.network_id, p.mac_address, p.host, p.device_id, p.device_owner, p.revision, p.port_security_enabled, p.allowed_address_pairs,
       (select coalesce(jsonb_agg(jsonb_build_object('subnet_id', subnet_id, 'ip', host(ip), 'position', position) order by position, ip), '[]')
         from network.fixed_ip where port_id = p.id) as fixed_ips,
       array(select security_group_id from network.port_security_group where port_id = p.id) as security_groups
-    from network.port p where p.id = ${id} for update of p`.execute(tx)
+    from network.port p where p.id = ${id}`
+  const [, { rows }] = await Promise.all([holdPorts(tx, sql`p.id = ${id}`, 'update'), port.execute(tx)])
   if (!rows[0]) throw portNotFound(id)
   matchRevision(rows[0].revision, revision)
   return rows[0]

@@ -11,7 +11,7 @@ import { blankPort, type NewPort } from './allocate.ts'
 import { type Around, type PortSource, portColumns, readAround } from './compile.ts'
 import { documentsFor, ownHost, shareHost, takeUnneeded } from './documents.ts'
 import type { NetworkFacts } from './facts.ts'
-import { createUncheckedPorts, type GroupFacts, membersChanged, readPortFacts } from './ports.ts'
+import { createUncheckedPorts, type GroupFacts, holdPorts, membersChanged, readPortFacts } from './ports.ts'
 import { defaultGroup } from './security-groups.ts'
 
 /** One NIC as Nova's `networks` names it; exactly one of network_id and port_id. */
@@ -135,12 +135,16 @@ function asNova(error: unknown): unknown {
   return error
 }
 
-const lockPorts = (tx: Tx, ids: string[]): Promise<ExistingPort[]> =>
-  sql<ExistingPort>`
-    select p.id, p.network_id, p.project_id, p.device_id, (select count(*)::int from network.fixed_ip f where f.port_id = p.id) as addresses
-    from network.port p where p.id = any(${ids}::text[]) order by p.id for no key update of p`
-    .execute(tx)
-    .then(({ rows }) => rows)
+async function lockPorts(tx: Tx, ids: string[]): Promise<ExistingPort[]> {
+  const those = sql`p.id = any(${ids}::text[])`
+  const [, { rows }] = await Promise.all([
+    holdPorts(tx, those),
+    sql<ExistingPort>`
+      select p.id, p.network_id, p.project_id, p.device_id, (select count(*)::int from network.fixed_ip f where f.port_id = p.id) as addresses
+      from network.port p where ${those}`.execute(tx),
+  ])
+  return rows
+}
 
 function checkExisting(id: string, ports: ExistingPort[], project: string, admin: boolean, taken: { id: string }[]): void {
   const port = ports.find((known) => known.id === id)
@@ -180,20 +184,24 @@ async function groupsOf(tx: Tx, server: PortsServer, known: GroupFacts[]): Promi
   return ids
 }
 
+/** The condition on `p` (network.port) that it is one of the server's. */
+const portsOf = (serverId: string) => sql`p.device_id = ${serverId} and p.device_owner like 'compute:%'`
+
 /**
- * Binds the server's ports to a host; again, with another host, it moves them. Two statements, and up to three pokes where the host is
+ * Binds the server's ports to a host; again, with another host, it moves them. Three statements, and up to three pokes where the host is
  * new to a network or group. @returns what the host must be told: the caller passes it to `intend`, with its own documents
  * @throws Fault 409 if the host cannot carry one of the networks
  */
 export async function bindPorts(tx: Tx, serverId: string, host: { id: string; name: string }): Promise<Intent[]> {
-  const { rows } = await sql<PortSource>`
+  const bound = sql<PortSource>`
     with locked as (select ${shareHost(host.id)}), bound as (
       update network.port p
       set host = ${host.name}, generation = p.generation + 1, status = case when p.admin_state_up then 'BUILD' else 'DOWN' end
-      from locked where p.device_id = ${serverId} and p.device_owner like 'compute:%'
+      from locked where ${portsOf(serverId)}
       returning p.*
     )
-    select ${portColumns} from bound p join network.network n on n.id = p.network_id order by p.device_index, p.id`.execute(tx)
+    select ${portColumns} from bound p join network.network n on n.id = p.network_id order by p.device_index, p.id`
+  const [, { rows }] = await Promise.all([holdPorts(tx, portsOf(serverId)), bound.execute(tx)])
   if (rows.length === 0) return []
   const secured = rows.map(({ id, network_id, port_security_enabled, security_groups }) => ({
     id,
@@ -243,13 +251,13 @@ interface Released {
  * them and what only they needed.
  */
 export async function releasePorts(tx: Tx, serverId: string): Promise<void> {
-  const { rows } = await sql<Released>`
+  const released = sql<Released>`
     with mine as (
       select p.id, p.project_id, p.network_id, p.with_server, h.id as host_id, g.groups,
         array(select distinct remote_group_id from network.security_group_rule where security_group_id = any(g.groups) and remote_group_id is not null) as named
       from network.port p left join wire.host h on h.name = p.host,
         lateral (select array(select security_group_id from network.port_security_group where port_id = p.id) as groups) g
-      where p.device_id = ${serverId} and p.device_owner like 'compute:%'
+      where ${portsOf(serverId)}
     ), unbound as (
       update network.port p set host = '' from mine where p.id = mine.id and mine.with_server and p.host <> ''
     ), freed as (
@@ -258,7 +266,8 @@ export async function releasePorts(tx: Tx, serverId: string): Promise<void> {
         revision = p.revision + 1, updated_at = now()
       from mine where p.id = mine.id and not mine.with_server
     )
-    select id, project_id, network_id, host_id, groups, named from mine`.execute(tx)
+    select id, project_id, network_id, host_id, groups, named from mine`
+  const [, { rows }] = await Promise.all([holdPorts(tx, portsOf(serverId)), released.execute(tx)])
   const bound = rows.filter(({ host_id }) => host_id !== null)
   const hosts = [...new Set(bound.map(({ host_id }) => host_id!))].sort()
   for (const host of hosts) await sql`select ${ownHost(host)}`.execute(tx)
