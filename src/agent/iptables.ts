@@ -45,6 +45,12 @@ export async function setNames(netns: Netns, signal?: AbortSignal): Promise<stri
   return stdout.split('\n').filter((name) => name !== '')
 }
 
+/** How many members each set has. */
+export async function setSizes(netns: Netns, signal?: AbortSignal): Promise<Map<string, number>> {
+  const { stdout } = await run(['ipset', 'list', '-terse'], { netns, doing: 'look at address sets', signal })
+  return new Map([...stdout.matchAll(/^Name: (.*)$[^]*?^Number of entries: (\d+)$/gm)].map(([, name, size]) => [name!, Number(size)]))
+}
+
 /**
  * Makes a set hold exactly these members, in one moment: filled under another name, then swapped in. `type` is ipset's,
  * with options: `hash:net`, `hash:net family inet6`. A set's name has at most 30 characters, one fewer than ipset allows.

@@ -123,6 +123,23 @@ export function bridgeText(tag: string, wanted: BridgeTable, present: BridgeTabl
   return lines.length > 0 ? `${lines.join('\n')}\n` : ''
 }
 
+/** How many rules `frame` gives to its chains. */
+const framed = Object.entries({ prerouting: 2, input: 2, forward: 1, output: 1 })
+
+interface Listed {
+  nftables: { rule?: { chain: string }; map?: { name: string; elem?: unknown[] } }[]
+}
+
+/** Whether the table in the kernel (as `nft -j list table` tells it) has as many rules and taps as were loaded: another may have flushed it. */
+export function isWhole(loaded: BridgeTable, listed: string): boolean {
+  const { nftables } = JSON.parse(listed) as Listed
+  const rules = new Map<string, number>()
+  for (const { rule } of nftables) if (rule) rules.set(rule.chain, (rules.get(rule.chain) ?? 0) + 1)
+  const taps = nftables.find(({ map }) => map?.name === 'taps')?.map?.elem ?? []
+  const wanted = [...framed, ...[...loaded.chains].map(([chain, { length }]) => [chain, length] as const)]
+  return taps.length === loaded.taps.size && wanted.every(([chain, count]) => (rules.get(chain) ?? 0) === count)
+}
+
 /** The table anew, with all that does not depend on ports. */
 const frame = (tag: string) => `table bridge ${bridgeTable(tag)}
 delete table bridge ${bridgeTable(tag)}

@@ -144,6 +144,8 @@ else
       complete: Promise.resolve(),
     }
     let guard: Guard
+    /** No look in between: what the tests flush stays so until they say. */
+    const start = (auditEvery = 3600_000) => startGuard(machine, auditEvery)
     const rules = (id: string, list: SecurityRule[], stateful = true) =>
       documents['security-group'].set(id, groupDocument(list, { id, stateful }))
     const ip = (...argv: string[]) => run(['ip', ...argv])
@@ -180,7 +182,7 @@ else
         guests.set(name, await startGuest(name))
       }
       rules(group, [...egress])
-      guard = startGuard(machine)
+      guard = start()
       await guard.apply()
     })
     after(async () => {
@@ -230,7 +232,7 @@ else
 
       await guard.stop()
       documents.network.delete(twins[0]!)
-      guard = startGuard(machine)
+      guard = start()
       await guard.apply()
       const [, kept] = twins.map((id) => zones.get(dhcpName(tag, id)))
       assert.equal((await zonesOf()).get(dhcpName(tag, twins[1]!)), kept, 'though the other would have been first now')
@@ -363,7 +365,7 @@ else
       const before = await saved()
       await guard.stop()
       const back = echoes('a', '10.9.0.11', 150)
-      guard = startGuard(machine)
+      guard = start()
       await guard.apply()
       assert.equal(await back, 150)
       assert.deepEqual(await saved(), before)
@@ -371,10 +373,62 @@ else
       await guard.stop()
       await run(['iptables', '-F', 'FORWARD'])
       await run(['nft', 'delete', 'table', 'bridge', `wisp_${tag}`])
-      guard = startGuard(machine)
+      guard = start()
       await guard.apply()
       assert.equal((await run(['iptables', '-S', 'FORWARD'])).stdout.trim(), `-P FORWARD ACCEPT\n-A FORWARD -j wisp${tag}-forward`)
       assert.match((await run(['nft', 'list', 'table', 'bridge', `wisp_${tag}`])).stdout, /vmap @taps/)
+    })
+
+    it('mends what another program has flushed or put in, when it looks at the kernel next', async () => {
+      rules(group, [...egress, rule({ protocol: 'tcp', port_min: 8080, port_max: 8080 }), rule({ remote_group_id: tenants, protocol: 'udp' })])
+      documents['group-members'].set(tenants, { v: 1, id: tenants, ips: ['10.9.0.99', 'fd00::99'] })
+      await guard.stop()
+      guard = start(0)
+      await guard.apply()
+      const table = ['table', 'bridge', `wisp_${tag}`]
+      const kernel = async () => {
+        const [four, six, sets, bridge] = await Promise.all(
+          [['iptables-save'], ['ip6tables-save'], ['ipset', 'save'], ['nft', '-s', 'list', ...table]].map((argv) => run(argv)),
+        )
+        const sorted = (text: string) => text.replaceAll(/\[\d+:\d+\]|^#.*$|initval \S+/gm, '').split('\n').sort()
+        return [four, six, sets, bridge].map(({ stdout }) => sorted(stdout))
+      }
+      const before = await kernel()
+      const handles = async () => (await run(['nft', '-a', 'list', ...table])).stdout
+      const untouched = await handles()
+      await guard.apply()
+      assert.equal(await handles(), untouched, 'what is as it shall be is not loaded again')
+
+      await run(['iptables', '-F'])
+      assert.equal(await connects('a', '10.9.0.11', 8081), true, 'a flushed firewall lets everything pass')
+      await run(['ip6tables', '-F'])
+      await run(['nft', 'flush', 'chain', ...table.slice(1), 'prerouting'])
+      await run(['ipset', 'flush'])
+      await guard.apply()
+      assert.deepEqual(await kernel(), before)
+      assert.equal(await connects('a', '10.9.0.11', 8081), false)
+      assert.equal(await connects('a', '10.9.0.11', 8080), true)
+
+      await run(['iptables', '-I', `wisp${tag}-forward`, '-j', 'ACCEPT'])
+      await run(['nft', 'flush', 'map', ...table.slice(1), 'taps'])
+      await guard.apply()
+      assert.deepEqual(await kernel(), before)
+      documents['group-members'].delete(tenants)
+    })
+
+    it('comes back to its rules after a change that met what another had flushed', async () => {
+      rules(group, [...egress, rule({ protocol: 'tcp' })])
+      await guard.stop()
+      guard = start()
+      await guard.apply()
+      await run(['iptables', '-F'])
+      documents.port.delete(b)
+      await assert.rejects(guard.apply())
+      await guard.apply()
+      documents.port.set(b, port(b))
+      await guard.apply()
+      assert.equal(await connects('a', '10.9.0.11'), true)
+      assert.match((await run(['iptables', '-S', `wisp${tag}-forward`])).stdout, /-j DROP/)
     })
 
     it('loads whatever shapes documents have', async () => {

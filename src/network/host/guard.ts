@@ -1,12 +1,12 @@
 // Keeps the kernel's rules equal to the documents of this host. However many objects change at once, the whole set is computed once, and
 // what differs from what was loaded before goes in by one transaction each; packets meet the old rules or the new ones, never none.
-import { deleteConnections, loadNftables, removeSet, replaceSet, restoreRules, savedRules, setNames } from '../../agent/iptables.ts'
+import { deleteConnections, loadNftables, removeSet, replaceSet, restoreRules, savedRules, setSizes } from '../../agent/iptables.ts'
 import type { Machine } from '../../agent/machine.ts'
 import { setSysctls } from '../../agent/namespaces.ts'
 import { CommandFailed, run } from '../../agent/shell.ts'
 import { inTurns } from '../../agent/turns.ts'
 import type { PortDocument } from '../../wire/documents.ts'
-import { antiSpoofing, type BridgeTable, bridgeText } from './anti-spoofing.ts'
+import { antiSpoofing, type BridgeTable, bridgeText, isWhole } from './anti-spoofing.ts'
 import { checkGroup, checkMembers, checkNetwork, checkPort, isId } from './check.ts'
 import { addressSets, type Chains, restoreText, securityGroups, type Wanted } from './filter.ts'
 import { bridgeTable, forwardChain, rawChain } from './names.ts'
@@ -19,22 +19,25 @@ export interface Guard {
   stop(): Promise<void>
 }
 
-/** How often the jumps into our chains are looked for: a firewall that was restarted on this machine takes them away. */
-const auditEvery = 60_000
+/** How often the kernel is asked whether it still has what was loaded, in milliseconds: a firewall that is restarted on this machine flushes it. */
+const auditUsually = 60_000
 
 const families = [4, 6] as const
 type Present = { [Table in keyof Chains]: Map<string, string[] | null> }
 
-export function startGuard(machine: Pick<Machine, 'tag' | 'config' | 'log' | 'tunnelIp' | 'wanted' | 'complete'>): Guard {
+export function startGuard(
+  machine: Pick<Machine, 'tag' | 'config' | 'log' | 'tunnelIp' | 'wanted' | 'complete'>,
+  auditEvery = auditUsually,
+): Guard {
   const { tag, log } = machine
   let auditedAt = Number.NEGATIVE_INFINITY
   let bridge: BridgeTable | null = null
-  let setsRead = false
   const present: { 4: Present; 6: Present } = {
     4: { raw: new Map(), filter: new Map() },
     6: { raw: new Map(), filter: new Map() },
   }
-  const sets = new Map<string, string | null>()
+  /** What was loaded into each set; null = not known. */
+  const sets = new Map<string, { content: string; size: number } | null>()
   let rulesOf = new Map<string, string>()
   /** What networks have; null until the kernel has been asked. */
   let zones: Map<string, number> | null = null
@@ -73,7 +76,7 @@ export function startGuard(machine: Pick<Machine, 'tag' | 'config' | 'log' | 'tu
     zones = now
   }
 
-  /** What lets bridged packets meet iptables at all, and our chains be asked. */
+  /** What lets bridged packets meet iptables at all, and our chains be asked; and what in the kernel is not as it was loaded. */
   const audit = async () => {
     if (performance.now() - auditedAt < auditEvery) return
     await run(['modprobe', 'br_netfilter']).catch(() => undefined) // built in, or reported by the next line
@@ -86,8 +89,21 @@ export function startGuard(machine: Pick<Machine, 'tag' | 'config' | 'log' | 'tu
     const saved: string[] = []
     for (const family of families) saved.push(await auditFamily(family))
     zonesSaved = saved.join('\n')
-    if ((await run(['nft', 'list', 'table', 'bridge', bridgeTable(tag)]).catch(() => null)) === null) bridge = null
+    if (bridge !== null) {
+      const listed = await run(['nft', '-j', 'list', 'table', 'bridge', bridgeTable(tag)]).catch(() => null)
+      if (listed === null || !isWhole(bridge, listed.stdout)) {
+        log.warn('network: the rules against spoofing are not as they were loaded; loading them again')
+        bridge = null
+      }
+    }
+    await auditSets()
     auditedAt = performance.now()
+  }
+
+  const auditSets = async () => {
+    const sizes = await setSizes(null)
+    const ours = [...sizes.keys()].filter((name) => name.startsWith(`wisp${tag}-`))
+    for (const name of [...ours, ...sets.keys()]) if (sizes.get(name) !== sets.get(name)?.size) sets.set(name, null)
   }
 
   const auditFamily = async (family: 4 | 6) => {
@@ -100,9 +116,13 @@ export function startGuard(machine: Pick<Machine, 'tag' | 'config' | 'log' | 'tu
     ] as const) {
       const lines = here.get(table) ?? ''
       const chains = [...lines.matchAll(new RegExp(`^:(wisp${tag}-\\S+)`, 'gm'))].map((match) => match[1]!)
-      // Of a chain that we have not loaded ourselves only the name is known.
+      const counts = new Map<string, number>()
+      for (const [, name] of lines.matchAll(/^-A (\S+) /gm)) counts.set(name!, (counts.get(name!) ?? 0) + 1)
+      // Of a chain that we have not loaded ourselves only the name is known; nor of one that another has changed since.
       const known = present[family][table]
-      present[family][table] = new Map(chains.map((name) => [name, known.get(name) ?? null]))
+      const changed = chains.filter((name) => known.get(name) && known.get(name)!.length !== (counts.get(name) ?? 0))
+      if (changed.length > 0) log.warn({ family, table, chains: changed }, 'network: the rules are not as they were loaded; loading them again')
+      present[family][table] = new Map(chains.map((name) => [name, changed.includes(name) ? null : (known.get(name) ?? null)]))
       if (!chains.includes(chain)) {
         await restoreRules(null, `*${table}\n:${chain} - [0:0]\nCOMMIT\n`, { family })
         present[family][table].set(chain, null)
@@ -126,16 +146,14 @@ export function startGuard(machine: Pick<Machine, 'tag' | 'config' | 'log' | 'tu
       await loadNftables(null, bridgeChange, { doing: 'load the rules against spoofing' })
     }
     bridge = table
-    if (!setsRead) for (const name of await setNames(null)) if (name.startsWith(`wisp${tag}-`)) sets.set(name, null)
-    setsRead = true
     // Sets come before the rules that name them and go after the rules that named them.
     const wantedSets = addressSets(tag, now)
     for (const set of wantedSets) {
       const content = `${set.type} ${[...set.members].sort().join(' ')}`
-      if (sets.get(set.name) === content) continue
+      if (sets.get(set.name)?.content === content) continue
       sets.set(set.name, null)
       await replaceSet(null, set)
-      sets.set(set.name, content)
+      sets.set(set.name, { content, size: new Set(set.members).size })
     }
     await Promise.all(families.map((family) => loadFamily(family, now)))
     const names = new Set(wantedSets.map((set) => set.name))
@@ -155,7 +173,9 @@ export function startGuard(machine: Pick<Machine, 'tag' | 'config' | 'log' | 'tu
     try {
       await restoreRules(null, text, { family, doing: 'load the security groups' })
     } catch (error) {
-      auditedAt = Number.NEGATIVE_INFINITY // perhaps someone else changed them: the next try looks first
+      // Perhaps someone else changed them: the next try looks first, and takes nothing for known.
+      auditedAt = Number.NEGATIVE_INFINITY
+      present[family] = { raw: new Map(), filter: new Map() }
       throw error
     }
     present[family] = chains
