@@ -48,7 +48,7 @@ export async function setNames(netns: Netns, signal?: AbortSignal): Promise<stri
 /** How many members each set has. */
 export async function setSizes(netns: Netns, signal?: AbortSignal): Promise<Map<string, number>> {
   const { stdout } = await run(['ipset', 'list', '-terse'], { netns, doing: 'look at address sets', signal })
-  return new Map([...stdout.matchAll(/^Name: (.*)$[^]*?^Number of entries: (\d+)$/gm)].map(([, name, size]) => [name!, Number(size)]))
+  return new Map([...stdout.matchAll(/^Name: (.*)$[\s\S]*?^Number of entries: (\d+)$/gm)].map(([, name, size]) => [name!, Number(size)]))
 }
 
 /**

@@ -9,7 +9,7 @@ import { ensureFolder, removeInside, writeFileAtomic } from '../../agent/files.t
 import type { Machine } from '../../agent/machine.ts'
 import { ensureAddresses, ensureNamespace, namespaces, removeNamespace } from '../../agent/namespaces.ts'
 import { ensureVeth, type Netlink, openNetlink, removeLink } from '../../agent/netlink.ts'
-import { run } from '../../agent/shell.ts'
+import { netnsPath, run } from '../../agent/shell.ts'
 import type { NetworkDocument, PortDocument } from '../../wire/documents.ts'
 import { isId } from './check.ts'
 import { alias, bridgeName, dhcpName, namespaceName } from './names.ts'
@@ -19,10 +19,13 @@ const leaseSeconds = 86_400
 
 const folderOf = ({ config }: Pick<Machine, 'config'>, networkId: string) => path.join(config.home, 'network', networkId)
 const v4 = (network: NetworkDocument) => network.subnets.filter((subnet) => subnet.ip_version === 4 && subnet.enable_dhcp)
+/** Whether hosts that carry a port of it answer DHCP and metadata there. */
+export const servedHere = (network: NetworkDocument): network is NetworkDocument & { dhcp: NonNullable<NetworkDocument['dhcp']> } =>
+  network.dhcp !== null && v4(network).length > 0
 
 export async function ensureDhcp(machine: Machine, net: Netlink, network: NetworkDocument, ports: PortDocument[]): Promise<void> {
   const { tag } = machine
-  if (!network.dhcp || v4(network).length === 0) return removeDhcp(machine, net, network.id)
+  if (!servedHere(network)) return removeDhcp(machine, net, network.id)
   const namespace = namespaceName(tag, network.id)
   const folder = folderOf(machine, network.id)
   await ensureNamespace(namespace)
@@ -44,6 +47,17 @@ export async function ensureDhcp(machine: Machine, net: Netlink, network: Networ
   await ensureFolder(folder)
   await ensureDnsmasq(machine, network, ports, namespace, folder)
   await ensureHaproxy(machine, network, namespace, folder)
+}
+
+/** Whether the two programs of a network run, in its namespace. */
+export function servesDhcp(machine: Pick<Machine, 'config' | 'tag'>, network: NetworkDocument): boolean {
+  if (!servedHere(network)) return true
+  const folder = folderOf(machine, network.id)
+  const namespace = namespaceName(machine.tag, network.id)
+  return (['dnsmasq', 'haproxy'] as const).every((program) => {
+    const pid = running(folder, program)
+    return pid !== null && isIn(namespace, pid)
+  })
 }
 
 export async function removeDhcp(machine: Pick<Machine, 'config' | 'tag'>, net: Netlink, networkId: string): Promise<void> {
@@ -165,7 +179,7 @@ async function ensureDnsmasq(
     await put(`${folder}/names`, files.names),
   ]
   const stale = staleLeases(folder, files.hosts)
-  let pid = running(folder, 'dnsmasq')
+  let pid = await runningIn(namespace, folder, 'dnsmasq')
   if (pid !== null && (confChanged || stale !== null)) {
     await end(folder, 'dnsmasq')
     pid = null
@@ -216,7 +230,7 @@ listen metadata
     throw new Error(`The data directory ${machine.config.home} has a character in its name that haproxy's settings cannot carry. Move it.`)
   const changed = await put(`${folder}/haproxy.cfg`, conf)
   if (changed) await end(folder, 'haproxy')
-  if (running(folder, 'haproxy') !== null) return
+  if ((await runningIn(namespace, folder, 'haproxy')) !== null) return
   await run(['haproxy', '-f', `${folder}/haproxy.cfg`], { netns: namespace, doing: `start the metadata proxy of network ${network.id}` })
 }
 
@@ -246,6 +260,20 @@ function running(folder: string, program: Program): number | null {
   } catch {
     return null
   }
+}
+
+/** The same, where it runs in the namespace that now has this name; one that outlived an earlier namespace serves nobody, so it is ended. */
+async function runningIn(namespace: string, folder: string, program: Program): Promise<number | null> {
+  const pid = running(folder, program)
+  if (pid === null || isIn(namespace, pid)) return pid
+  await end(folder, program)
+  return null
+}
+
+/** Whether the process is in the namespace; false when one of the two is gone. */
+function isIn(namespace: string, pid: number): boolean {
+  const [its, named] = [`/proc/${pid}/ns/net`, netnsPath(namespace)].map((file) => fs.statSync(file, { throwIfNoEntry: false }))
+  return its !== undefined && its.ino === named?.ino
 }
 
 async function end(folder: string, program: Program): Promise<void> {

@@ -380,18 +380,25 @@ else
     })
 
     it('mends what another program has flushed or put in, when it looks at the kernel next', async () => {
-      rules(group, [...egress, rule({ protocol: 'tcp', port_min: 8080, port_max: 8080 }), rule({ remote_group_id: tenants, protocol: 'udp' })])
+      rules(group, [
+        ...egress,
+        rule({ protocol: 'tcp', port_min: 8080, port_max: 8080 }),
+        rule({ remote_group_id: tenants, protocol: 'udp' }),
+      ])
       documents['group-members'].set(tenants, { v: 1, id: tenants, ips: ['10.9.0.99', 'fd00::99'] })
       await guard.stop()
       guard = start(0)
       await guard.apply()
       const table = ['table', 'bridge', `wisp_${tag}`]
       const kernel = async () => {
-        const [four, six, sets, bridge] = await Promise.all(
+        const said = await Promise.all(
           [['iptables-save'], ['ip6tables-save'], ['ipset', 'save'], ['nft', '-s', 'list', ...table]].map((argv) => run(argv)),
         )
-        const sorted = (text: string) => text.replaceAll(/\[\d+:\d+\]|^#.*$|initval \S+/gm, '').split('\n').sort()
-        return [four, six, sets, bridge].map(({ stdout }) => sorted(stdout))
+        const text = said.map(({ stdout }) => stdout).join('\n')
+        return text
+          .replaceAll(/\[\d+:\d+\]|^#.*$|initval \S+/gm, '')
+          .split('\n')
+          .sort()
       }
       const before = await kernel()
       const handles = async () => (await run(['nft', '-a', 'list', ...table])).stdout

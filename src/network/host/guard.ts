@@ -121,7 +121,8 @@ export function startGuard(
       // Of a chain that we have not loaded ourselves only the name is known; nor of one that another has changed since.
       const known = present[family][table]
       const changed = chains.filter((name) => known.get(name) && known.get(name)!.length !== (counts.get(name) ?? 0))
-      if (changed.length > 0) log.warn({ family, table, chains: changed }, 'network: the rules are not as they were loaded; loading them again')
+      if (changed.length > 0)
+        log.warn({ family, table, chains: changed }, 'network: the rules are not as they were loaded; loading them again')
       present[family][table] = new Map(chains.map((name) => [name, changed.includes(name) ? null : (known.get(name) ?? null)]))
       if (!chains.includes(chain)) {
         await restoreRules(null, `*${table}\n:${chain} - [0:0]\nCOMMIT\n`, { family })

@@ -7,6 +7,7 @@ import { Final, type Realiser } from '../../agent/realise.ts'
 import { inTurns } from '../../agent/turns.ts'
 import type { DocumentOf, PortDocument } from '../../wire/documents.ts'
 import { checkGroup, checkMembers, checkNetwork, checkPort, isId } from './check.ts'
+import { damagedNetworks, damagedPorts } from './damage.ts'
 import { ensureDhcp, removeDhcp, servedNetworks } from './dhcp.ts'
 import { startGuard } from './guard.ts'
 import { alias, bridgeName, idOf, tapName } from './names.ts'
@@ -22,7 +23,10 @@ export interface NetworkDoors {
   stop(): Promise<void>
 }
 
-export async function networkRealisers(machine: Machine): Promise<NetworkDoors> {
+/** How often the machine is looked at for damage, in milliseconds. */
+const lookUsually = 30_000
+
+export async function networkRealisers(machine: Machine, lookEvery = lookUsually): Promise<NetworkDoors> {
   const { tag } = machine
   await keepOff(tag)
   const net = openNetlink(null)
@@ -31,8 +35,23 @@ export async function networkRealisers(machine: Machine): Promise<NetworkDoors> 
   /** The network of each port that is here: when the port goes, DHCP there must forget it. */
   const networkOf = new Map<string, string>()
 
-  const portsOf = (networkId: string): PortDocument[] =>
-    [...machine.wanted('port').values()].filter((port) => port.network_id === networkId && passes(port))
+  /** The documents that pass; of another its own realiser says what is wrong with it. */
+  const wantedOf = <K extends 'network' | 'port'>(kind: K, check: (document: DocumentOf[K]) => void): DocumentOf[K][] =>
+    [...machine.wanted(kind).values()].filter((document) => passes(document, check))
+
+  const portsOf = (networkId: string): PortDocument[] => wantedOf('port', checkPort).filter((port) => port.network_id === networkId)
+
+  /** Looks for what is damaged now and then. */
+  const looking = (kind: 'network' | 'port', damaged: () => Promise<string[]>) => async (changed: (id: string) => void) => {
+    const look = async () => {
+      const ids = await damaged()
+      if (ids.length > 0) machine.log.warn({ kind, ids }, 'network: something on this machine was taken away or has ended; mending it')
+      for (const id of ids) changed(id)
+    }
+    const failed = (error: unknown) => machine.log.error({ kind, err: error }, 'network: this machine cannot be looked at; trying again')
+    const timer = setInterval(() => void look().catch(failed), lookEvery).unref()
+    return () => clearInterval(timer)
+  }
 
   /** DHCP of a network as its documents now say: however many ports come at once, it is made anew once or twice. */
   const serveDhcp = (networkId: string): Promise<void> => {
@@ -66,6 +85,7 @@ export async function networkRealisers(machine: Machine): Promise<NetworkDoors> 
       await guard.apply()
     },
     existing: async () => [...new Set([...(await existingNetworks(machine, net)), ...(await servedNetworks(machine))])],
+    watch: looking('network', () => damagedNetworks(machine, net, wantedOf('network', checkNetwork))),
   }
 
   // Groups have no object of their own on a host: they are what the rules of its ports are made from.
@@ -104,6 +124,7 @@ export async function networkRealisers(machine: Machine): Promise<NetworkDoors> 
       await Promise.all([guard.apply(), networkId === undefined ? undefined : serveDhcp(networkId)])
     },
     existing: async () => (await links(net)).flatMap((link) => (link.kind === 'tun' ? (idOf(tag, 'port', link.alias) ?? []) : [])),
+    watch: looking('port', () => damagedPorts(machine, net, wantedOf('port', checkPort))),
   }
 
   return {
@@ -120,11 +141,11 @@ export async function networkRealisers(machine: Machine): Promise<NetworkDoors> 
   }
 }
 
-function passes(port: PortDocument): boolean {
+function passes<D>(document: D, check: (document: D) => void): boolean {
   try {
-    checkPort(port)
+    check(document)
     return true
   } catch {
-    return false // its own realiser says what is wrong with it
+    return false
   }
 }
