@@ -8,6 +8,7 @@ export const ErrorCode = {
   OPERATION_FAILED: 9,
   XML_ERROR: 27,
   DOM_EXIST: 28,
+  XML_DETAIL: 35,
   SYSTEM_ERROR: 38,
   RPC: 39,
   NO_DOMAIN: 42,

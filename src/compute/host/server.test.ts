@@ -1,9 +1,13 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
-import { ShutoffReason } from '../../agent/libvirt.ts'
+import { connectLibvirt, ShutoffReason } from '../../agent/libvirt.ts'
+import { startPrivateLibvirtd } from '../../agent/private-libvirtd.ts'
+import { Final } from '../../agent/realise.ts'
+import { serverDocument } from '../../wire/testing.ts'
 import type { Done } from './disks.ts'
-import { nextStep, type Seen, type Step } from './server.ts'
+import { domainXml } from './domain.ts'
+import { nextStep, orFinal, type Seen, type Step } from './server.ts'
 
 type Want = Parameters<typeof nextStep>[0]
 
@@ -167,4 +171,29 @@ describe('the next step of a server', () => {
       { numRuns: 2000 },
     )
   })
+})
+
+it('takes what libvirt refuses of an image for final, with whatever code it does so', { timeout: 60_000 }, async () => {
+  const daemon = await startPrivateLibvirtd()
+  const libvirt = await connectLibvirt({ socket: daemon.socket })
+  try {
+    const properties = [
+      { hw_disk_bus: 'banana' },
+      { hw_disk_bus: '\u0001' },
+      { hw_vif_model: "a'><x/>" },
+      { hw_video_model: 'banana' },
+      { hw_machine_type: 'banana' },
+      { hw_emulation_architecture: 'banana' },
+    ]
+    for (const one of properties) {
+      const server = serverDocument()
+      const document = { ...server, image: { ...server.image, properties: one as Record<string, string> } }
+      const disk = { path: '/x/disk', target: 'vda', format: 'qcow2', serial: 'root' } as const
+      const xml = domainXml({ tag: 'abcdef', virtType: 'qemu', arch: 'x86_64' }, document, [disk], '/x/console.log')
+      await assert.rejects(orFinal(libvirt.domainDefineXmlFlags({ xml })), Final, JSON.stringify(one))
+    }
+  } finally {
+    await libvirt.close()
+    await daemon.stop()
+  }
 })

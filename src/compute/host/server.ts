@@ -238,13 +238,26 @@ function ignoreOff(error: unknown): void {
   if (!isLibvirtError(error, ErrorCode.OPERATION_INVALID, ErrorCode.NO_DOMAIN)) throw error
 }
 
+/** With these libvirt speaks of the domain that it was given, not of the moment. */
+const refusals = [
+  ErrorCode.INTERNAL_ERROR,
+  ErrorCode.NO_SUPPORT,
+  ErrorCode.INVALID_ARG,
+  ErrorCode.OPERATION_FAILED,
+  ErrorCode.XML_ERROR,
+  ErrorCode.XML_DETAIL,
+  ErrorCode.XML_INVALID_SCHEMA,
+  ErrorCode.CONFIG_UNSUPPORTED,
+  ErrorCode.ARGUMENT_UNSUPPORTED,
+  ErrorCode.OPERATION_UNSUPPORTED,
+]
+
 /** What libvirt refuses for reasons of the domain itself will be refused again: say so, so that control can try another host. */
-async function orFinal<T>(call: Promise<T>): Promise<T> {
+export async function orFinal<T>(call: Promise<T>): Promise<T> {
   try {
     return await call
   } catch (error) {
-    if (isLibvirtError(error, ErrorCode.XML_ERROR, ErrorCode.CONFIG_UNSUPPORTED, ErrorCode.INTERNAL_ERROR, ErrorCode.OPERATION_FAILED))
-      throw new Final(`This host cannot run the server: ${error.message}`)
+    if (isLibvirtError(error, ...refusals)) throw new Final(`This host cannot run the server: ${error.message}`)
     throw error
   }
 }
