@@ -85,16 +85,28 @@ export async function tidyImages(machine: Machine): Promise<void> {
     .catch((error) => machine.log.warn({ err: error }, 'image: the cache could not be tidied'))
 }
 
-/** Makes the disks that are missing. `step` times the slow parts for the server's timeline. */
+/**
+ * Makes the disks that are missing. `step` times the slow parts for the server's timeline.
+ * @param hadDisks the server has had its disks before: an empty one must not come in the place of one that its user wrote to
+ */
 export async function ensureDisks(
   machine: Machine,
   server: ServerDocument,
+  hadDisks: boolean,
   step: <T>(name: string, work: () => Promise<T>) => Promise<T>,
 ): Promise<Disk[]> {
   const folder = folderOf(machine, server.id)
   await ensureFolder(folder)
   const root = path.join(folder, 'disk')
-  if (!fs.existsSync(root)) {
+  const isMissing = (file: string, what: string) => {
+    if (fs.existsSync(file)) return false
+    if (hadDisks)
+      throw new Final(
+        `The server's ${what} disk is gone from its host. Put it back there and reboot the server (hard), or delete the server.`,
+      )
+    return true
+  }
+  if (isMissing(root, 'root')) {
     const image = await step('image', () => imageForDisk(machine, server.image))
     await step('disk', async () => {
       const bytes = server.root_gb > 0 ? server.root_gb * GiB : image.virtualBytes
@@ -110,7 +122,8 @@ export async function ensureDisks(
   const next = () => `vd${String.fromCharCode('a'.charCodeAt(0) + disks.length)}`
   if (server.ephemeral_gb > 0) {
     const file = path.join(folder, 'disk.ephemeral')
-    if (!fs.existsSync(file)) await create(file, ['qemu-img', 'create', '-q', '-f', 'qcow2', partPath(file), `${server.ephemeral_gb}G`])
+    if (isMissing(file, 'ephemeral'))
+      await create(file, ['qemu-img', 'create', '-q', '-f', 'qcow2', partPath(file), `${server.ephemeral_gb}G`])
     disks.push({ path: file, target: next(), format: 'qcow2', serial: 'ephemeral0' })
   }
   if (server.swap_mb > 0) {

@@ -106,7 +106,8 @@ export function serverRealiser(machine: Machine): Realiser<'server'> {
     for (const { port_id, mac } of server.nics)
       if (!fs.existsSync(`/sys/class/net/${tapName(tag, port_id)}/brport`))
         throw new Error(`Port ${port_id} (${mac}) is not plugged on this host yet; the server starts once it is.`)
-    const disks = await ensureDisks(machine, server, step)
+    // A domain is defined once its disks are there.
+    const disks = await ensureDisks(machine, server, seen.domain !== null, step)
     crash('host: disks made')
     if (seen.power !== 'saved' || !seen.domain) {
       await fs.promises.appendFile(consoleLog(machine, server.id), '')
