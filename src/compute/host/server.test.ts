@@ -177,7 +177,7 @@ it('takes what libvirt refuses of an image for final, with whatever code it does
   const daemon = await startPrivateLibvirtd()
   const libvirt = await connectLibvirt({ socket: daemon.socket })
   try {
-    const properties = [
+    const properties: Record<string, string>[] = [
       { hw_disk_bus: 'banana' },
       { hw_disk_bus: '\u0001' },
       { hw_vif_model: "a'><x/>" },
@@ -187,7 +187,7 @@ it('takes what libvirt refuses of an image for final, with whatever code it does
     ]
     for (const one of properties) {
       const server = serverDocument()
-      const document = { ...server, image: { ...server.image, properties: one as Record<string, string> } }
+      const document = { ...server, image: { ...server.image, properties: one } }
       const disk = { path: '/x/disk', target: 'vda', format: 'qcow2', serial: 'root' } as const
       const xml = domainXml({ tag: 'abcdef', virtType: 'qemu', arch: 'x86_64' }, document, [disk], '/x/console.log')
       await assert.rejects(orFinal(libvirt.domainDefineXmlFlags({ xml })), Final, JSON.stringify(one))
