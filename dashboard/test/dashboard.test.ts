@@ -183,6 +183,28 @@ test('the serial console shows what the guest says and sends it what is typed, a
   assert.deepEqual(errors, [])
 })
 
+test('what is typed before the serial console is connected arrives when it is', async () => {
+  let connect = () => {}
+  const typed = new Promise<void>((done) => {
+    connect = done
+  })
+  // Open to the page only when this is done.
+  await page.routeWebSocket(/console\/v1\/serial/, async (socket) => {
+    await typed
+    socket.connectToServer()
+  })
+  await steps.logIn(page, demo())
+  await steps.launchServer(page, 'early')
+  await steps.waitForStatus(page, 'Active', patience)
+  await steps.openTab(page, 'Serial console')
+  await page.locator('.wisp-terminal .xterm').click(patience)
+  await page.keyboard.type('early bird\n')
+  assert.equal(await page.getByText('Connected', { exact: true }).count(), 0)
+  connect()
+  await steps.waitForTerminal(page, 'guest heard: early bird', patience)
+  assert.deepEqual(errors, [])
+})
+
 test('a generated private key is handed over once, as a file', async () => {
   await steps.logIn(page, demo())
   await page.getByRole('link', { name: 'Key pairs', exact: true }).first().click()
