@@ -2,7 +2,7 @@
 import { sql } from 'kysely'
 import { type Static, Type } from 'typebox'
 import type { Tx } from '../../database/connect.ts'
-import { badRequest } from '../../http/fault.ts'
+import { badRequest, notBuilt } from '../../http/fault.ts'
 import { pickFields } from '../../http/filter.ts'
 import { type Call, row } from '../../http/table.ts'
 import { networkNotFound } from '../control/faults.ts'
@@ -50,7 +50,7 @@ const NewNetwork = Type.Object(
     project_id: Type.Optional(Id),
     tenant_id: Type.Optional(Id),
     tags: Type.Optional(Tags),
-    availability_zone_hints: Type.Optional(Type.Array(Type.String(), { maxItems: 0 })),
+    availability_zone_hints: Type.Optional(Type.Array(Type.String({ maxLength: 255 }))),
   },
   closed,
 )
@@ -148,6 +148,7 @@ async function create(call: Call, item: Static<typeof NewNetwork>): Promise<stri
   const target = ownerTarget(project)
   call.must('create_network', target)
   mustSet(call, 'create_network', item, target, defaults)
+  if (item.availability_zone_hints?.length) throw notBuilt('Availability zone hints of networks (DHCP runs on every host of a network)')
   const id = await createNetwork(call.tx, project, inputOf(item), {
     network_type: item['provider:network_type'] ?? undefined,
     physical_network: item['provider:physical_network'] ?? undefined,

@@ -1,17 +1,19 @@
 // Quotas of projects: how much of each resource a project may have, and has.
 
 import { type Static, Type } from 'typebox'
-import { badRequest } from '../../http/fault.ts'
+import { badRequest, notBuilt } from '../../http/fault.ts'
 import { type Call, row } from '../../http/table.ts'
 import { forgetLimits, projectsWithLimits, setLimits } from '../../identity/control/own-quota.ts'
 import { everyProject, standings } from '../../identity/control/quota.ts'
 import { type QuotaResource, quota as quotaOf, quotaResources } from '../control/quota.ts'
 import { Flag, flagOf, given, numberOf, ownerTarget, Whole } from './attributes.ts'
 
-// Quotas of what is not built yet are known to clients and are not kept: they cannot be used up.
+// Clients know these, too; what is not built cannot be used up.
+const notKept = ['floatingip', 'rbac_policy', 'router', 'subnetpool']
 const Limits = Type.Object(
   {
     ...Object.fromEntries(quotaResources.map((resource) => [resource, Type.Optional(Whole)])),
+    ...Object.fromEntries(notKept.map((resource) => [resource, Type.Optional(Whole)])),
     force: Type.Optional(Flag),
     check_limit: Type.Optional(Flag),
   },
@@ -25,8 +27,10 @@ function mustSee(call: Pick<Call, 'must' | 'who'>, project: string): void {
   else call.must('get_quota', ownerTarget(project))
 }
 
-/** @throws Fault 400 for what is no limit */
+/** @throws Fault 400 for what is no limit, 501 for the quota of what is not built */
 function limitsIn(body: Static<typeof Limits>): [QuotaResource, number][] {
+  const missing = notKept.find((resource) => (body as Record<string, unknown>)[resource] !== undefined)
+  if (missing !== undefined) throw notBuilt(`A quota of '${missing}'`)
   return quotaResources.flatMap((resource) => {
     const value = (body as Partial<Record<QuotaResource, number | string>>)[resource]
     if (value === undefined) return []
@@ -90,19 +94,22 @@ export const quotas = [
       return { quota: await limitsOf(call, everyProject) }
     },
   }),
-  row({
-    route: 'GET /v2.0/quotas/:project_id/details.json',
-    policy: 'get_quota',
-    target: 'loaded',
-    reply: 200,
-    summary: "Show a project's quotas and what it has used",
-    run: async (call) => {
-      const { project_id } = call.params
-      mustSee(call, project_id)
-      const now = Object.entries(await standings(call.tx, project_id, quotaOf))
-      return { quota: Object.fromEntries(now.map(([resource, { limit, used }]) => [resource, { limit, used, reserved: 0 }])) }
-    },
-  }),
+  // The documentation has the first, the SDK and so the `openstack` client ask for the second.
+  ...(['GET /v2.0/quotas/:project_id/details.json', 'GET /v2.0/quotas/:project_id/details'] as const).map((route) =>
+    row({
+      route,
+      policy: 'get_quota',
+      target: 'loaded',
+      reply: 200,
+      summary: "Show a project's quotas and what it has used",
+      run: async (call) => {
+        const { project_id } = call.params
+        mustSee(call, project_id)
+        const now = Object.entries(await standings(call.tx, project_id, quotaOf))
+        return { quota: Object.fromEntries(now.map(([resource, { limit, used }]) => [resource, { limit, used, reserved: 0 }])) }
+      },
+    }),
+  ),
   row({
     route: 'PUT /v2.0/quotas/:project_id',
     policy: 'update_quota',

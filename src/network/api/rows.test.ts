@@ -76,6 +76,9 @@ test('a network: its defaults, what only administrators say and see, its end', a
   await fails(p, 'POST', '/networks', { network: { project_id: 'other' } }, 403, 'PolicyNotAuthorized')
   await fails('reader-x', 'POST', '/networks', { network: {} }, 403, 'PolicyNotAuthorized')
   await fails(p, 'POST', '/networks', { network: { mtu: 1500 } }, 400, 'InvalidInput', /maximum is 1450/)
+  const hinted = await send(p, 'POST', '/networks', { network: { availability_zone_hints: ['nova'] } })
+  assert.deepEqual([hinted.status, /Availability zone hints/.test(`${hinted.error!.message}`)], [501, true])
+  await must(p, 'POST', '/networks', { network: { availability_zone_hints: [] } })
   await fails(p, 'POST', '/networks', { network: { nonsense: 1 } }, 400, 'HTTPBadRequest', /nonsense/)
   await fails(p, 'POST', '/networks', { network: { name: 'a'.repeat(256) } }, 400, 'InvalidInput', /name/)
   await fails(p, 'POST', '/networks', {}, 400, 'HTTPBadRequest', /network/)
@@ -131,8 +134,11 @@ test('subnets: defaults, and what does not fit', async () => {
   ]
   await bad({ allocation_pools: overlapping }, 409, 'OverlappingAllocationPools')
   await bad({ ipv6_ra_mode: 'slaac' }, 400, 'InvalidInput', /ip_version is 4/)
-  await bad({ dns_nameservers: ['x'] }, 400, 'InvalidInput', /nameserver/)
-  await bad({ host_routes: [{ destination: '10.0.0.0/40', nexthop: '10.1.0.1' }] }, 400, 'InvalidInput', /hostroute/)
+  await bad({ dns_nameservers: ['x'] }, 400, 'HTTPBadRequest', /Invalid input for dns_nameservers/)
+  await bad({ dns_nameservers: ['9.9.9.9', '9.9.9.9'] }, 400, 'HTTPBadRequest', /Invalid input for dns_nameservers/)
+  await bad({ host_routes: [{ destination: '10.0.0.0/40', nexthop: '10.1.0.1' }] }, 400, 'HTTPBadRequest', /Invalid input for host_routes/)
+  await bad({ host_routes: [{ destination: '10.0.0.0/8', nexthop: 'xy' }] }, 400, 'HTTPBadRequest', /Invalid input for host_routes/)
+  await bad({ gateway_ip: 'xy' }, 400, 'HTTPBadRequest', /Invalid input for gateway_ip/)
   await bad({ network_id: 'nowhere' }, 404, 'NetworkNotFound')
   await bad({ ip_version: 5 }, 400, 'InvalidInput', /ip_version/)
   const six = { network_id: net, ip_version: 6, cidr: '2001:db8::/64', ipv6_ra_mode: 'slaac', ipv6_address_mode: 'slaac' }
@@ -145,6 +151,28 @@ test('subnets: defaults, and what does not fit', async () => {
     subnet: { name: 'n', gateway_ip: null, host_routes: [{ destination: '10.9.0.0/16', nexthop: '10.0.0.9' }] },
   })
   assert.deepEqual([changed.gateway_ip, changed.host_routes], [null, [{ destination: '10.9.0.0/16', nexthop: '10.0.0.9' }]])
+})
+
+test('ranges that DHCP cannot serve are refused while it is on', async () => {
+  const p = fresh()
+  const { network: net } = await network4(p)
+  const subnet = (cidr: string, more: object = {}) => ({
+    subnet: { network_id: net, cidr, ip_version: cidr.includes(':') ? 6 : 4, ...more },
+  })
+  for (const [cidr, why] of [
+    ['10.1.0.0/31', /prefix length that is incompatible with DHCP/],
+    ['10.1.0.0/32', /prefix length that is incompatible with DHCP/],
+    ['224.0.1.0/24', /Multicast/],
+    ['127.0.1.0/24', /Loopback/],
+    ['0.0.0.0/8', /First IP '0.0.0.0'/],
+    ['ff05::/64', /Multicast/],
+    ['2001:db8::/127', /prefix length that is incompatible with DHCP/],
+  ] as const) {
+    await fails(p, 'POST', '/subnets', subnet(cidr), 400, 'InvalidInput', why)
+  }
+  const made = id(await must(p, 'POST', '/subnets', subnet('10.1.0.0/31', { enable_dhcp: false })))
+  await fails(p, 'PUT', `/subnets/${made}`, { subnet: { enable_dhcp: true } }, 400, 'InvalidInput', /prefix length/)
+  await must(p, 'POST', '/subnets', subnet('10.1.1.0/30'))
 })
 
 test('the DHCP port comes and goes with DHCP, and keeps nothing from being deleted', async () => {
@@ -188,7 +216,11 @@ test('ports: addresses, MACs, pairs, security, many at once', async () => {
     409,
     'AddressPairAndPortSecurityRequired',
   )
-  await bad({ allowed_address_pairs: [{ ip_address: 'x' }] }, 400, 'InvalidInput')
+  await bad({ allowed_address_pairs: [{ ip_address: 'x' }] }, 400, 'HTTPBadRequest', /Invalid input for allowed_address_pairs/)
+  await bad({ fixed_ips: [{ ip_address: 'foo' }] }, 400, 'HTTPBadRequest', /Invalid input for fixed_ips/)
+  await bad({ fixed_ips: [{ ip_address: '10.0.0.7' }, { ip_address: '10.0.0.7' }] }, 400, 'HTTPBadRequest', /fixed_ips.*Duplicate/)
+  const [group] = items(port.security_groups)
+  await bad({ port_security_enabled: false, security_groups: [group] }, 400, 'PortSecurityAndIPRequiredForSecurityGroups')
   await bad({ 'binding:host_id': 'h' }, 403, 'PolicyNotAuthorized')
   await bad({ network_id: 'nowhere' }, 404, 'NetworkNotFound')
   await bad({ extra_dhcp_opts: [{ opt_name: '' }] }, 400, 'InvalidInput', /opt_name/)
@@ -280,6 +312,10 @@ test('security groups: the default one, rules, what is in use, what is double', 
     'SecurityGroupNotFound',
   )
   await fails(p, 'POST', '/security-group-rules', { security_group_rule: { ...rule, direction: 'up' } }, 400, 'InvalidInput', /direction/)
+  const ping = { security_group_id: web.id, direction: 'ingress', ethertype: 'IPv6' }
+  await must(p, 'POST', '/security-group-rules', { security_group_rule: { ...ping, protocol: 'icmpv6' } })
+  for (const protocol of ['icmp', 'ipv6-icmp', '1', '58'])
+    await fails(p, 'POST', '/security-group-rules', { security_group_rule: { ...ping, protocol } }, 409, 'SecurityGroupRuleExists')
   await fails('other', 'POST', '/security-group-rules', { security_group_rule: rule }, 404, 'SecurityGroupNotFound')
   await fails('other', 'GET', `/security-group-rules/${id(made)}`, undefined, 404, 'SecurityGroupRuleNotFound')
   const { network: net } = await network4(p)
@@ -298,10 +334,14 @@ test('quotas hold, show what is used, and are set by administrators', async () =
   await must('admin', 'PUT', `/quotas/${p}`, { quota: { network: 1, security_group_rule: '5' } })
   const made = await must(p, 'POST', '/networks', { network: {} })
   await fails(p, 'POST', '/networks', { network: {} }, 409, 'OverQuota', /Quota exceeded for resources: \['network'\]/)
-  assert.deepEqual((await must(p, 'GET', `/quotas/${p}/details.json`)).network, { limit: 1, used: 1, reserved: 0 })
+  for (const details of ['details.json', 'details'])
+    assert.deepEqual((await must(p, 'GET', `/quotas/${p}/${details}`)).network, { limit: 1, used: 1, reserved: 0 })
   await fails('admin', 'PUT', `/quotas/${p}`, { quota: { network: 0 } }, 400, 'HTTPBadRequest', /already used 1/)
   await fails('admin', 'PUT', `/quotas/${p}`, { quota: { network: -2 } }, 400, 'HTTPBadRequest', /network/)
-  await fails('admin', 'PUT', `/quotas/${p}`, { quota: { router: 1 } }, 400, 'HTTPBadRequest', /router/)
+  await fails('admin', 'PUT', `/quotas/${p}`, { quota: { nonsense: 1 } }, 400, 'HTTPBadRequest', /nonsense/)
+  const unbuilt = await send('admin', 'PUT', `/quotas/${p}`, { quota: { network: 7, router: 1 } })
+  assert.deepEqual([unbuilt.status, unbuilt.error!.message], [501, "A quota of 'router': not available in this version of Wisp."])
+  assert.equal((await must(p, 'GET', `/quotas/${p}`)).network, 1)
   assert.equal((await send('admin', 'DELETE', `/quotas/${p}`)).status, 204)
   assert.equal((await must(p, 'GET', `/quotas/${p}`)).network, 100)
   // A limit that is registered in Keystone holds for every project that has no quota of its own.
@@ -381,6 +421,7 @@ test('versions, extensions, zones and how full networks are', async () => {
   assert.deepEqual((await send('p', 'GET', '/service-providers')).body, { service_providers: [] })
   const p = fresh()
   const { network: net } = await network4(p)
+  assert.deepEqual((await send(p, 'GET', '/network-ip-availabilities')).body, { network_ip_availabilities: [] })
   const full = await must('admin', 'GET', `/network-ip-availabilities/${net}`)
   assert.deepEqual([full.total_ips, full.used_ips], [253, 1])
   await fails('admin', 'GET', '/network-ip-availabilities/nowhere', undefined, 404, 'NetworkNotFound')

@@ -56,6 +56,16 @@ export function parseCidr(text: string): Range | undefined {
 
 export const formatCidr = ({ version, first, prefix }: Range) => `${formatIp(version, first)}/${prefix}`
 
+/** Why DHCP cannot serve a range; undefined where it can. The limits are Neutron's. */
+export function dhcpProblem({ version, first, last, prefix }: Range): string | undefined {
+  if (prefix > (version === 4 ? 30 : 126)) return 'Subnet has a prefix length that is incompatible with DHCP service enabled'
+  const kinds = [first, last].map((value) => ipaddr.parse(formatIp(version, value)).range())
+  if (kinds.every((kind) => kind === 'multicast')) return 'Multicast IP subnet is not supported if enable_dhcp is True'
+  if (kinds.every((kind) => kind === 'loopback')) return 'Loopback IP subnet is not supported if enable_dhcp is True'
+  if (first === 0n) return `First IP '${formatIp(version, first)}' of network is not supported if enable_dhcp is True`
+  return undefined
+}
+
 export function contains(range: Range, text: string): boolean {
   const ip = parseIp(text)
   return ip !== undefined && ip.version === range.version && ip.value >= range.first && ip.value <= range.last

@@ -186,7 +186,7 @@ test('what a port names must be an address of its network', () => {
     [{ subnet_id: 'a', ip_address: '10.0.1.7' }, 'InvalidIpForSubnet'],
     [{ subnet_id: 'a', ip_address: '10.0.0.255' }, 'InvalidIpForSubnet'],
     [{ subnet_id: 'nowhere' }, 'InvalidInput'],
-    [{ ip_address: '10.0.0.300' }, 'InvalidInput'],
+    [{ ip_address: '10.0.0.300' }, 'HTTPBadRequest'],
     [{ ip_address: '2001:db8:1::7' }, 'AllocationOnAutoAddressSubnet'],
     [{}, 'BadRequest'],
   ]

@@ -12,6 +12,7 @@ import {
   addressNotOnNetwork,
   addressNotOnSubnet,
   badResource,
+  invalidField,
   invalidInput,
   macInUse,
   noAddressLeft,
@@ -96,7 +97,8 @@ export function wishes(network: NetworkFacts, asked: FixedIpInput[] | undefined,
   }
   const list = asked.map((fixed): Wish => {
     const ip = fixed.ip_address === undefined ? undefined : normalIp(fixed.ip_address)
-    if (fixed.ip_address !== undefined && ip === undefined) throw invalidInput(`'${fixed.ip_address}' is not a valid IP address`)
+    if (fixed.ip_address !== undefined && ip === undefined)
+      throw invalidField('fixed_ips', `'${fixed.ip_address}' is not a valid IP address`)
     if (fixed.subnet_id === undefined && ip === undefined)
       throw badResource('port', "an entry of 'fixed_ips' needs 'subnet_id' or 'ip_address'")
     const subnet =

@@ -70,7 +70,7 @@ export const pairsNeedSecurity = () =>
     type: 'AddressPairAndPortSecurityRequired',
   })
 export const groupsNeedSecurity = () =>
-  conflict('Port security must be enabled and port must have an IP address in order to use security groups.', {
+  badRequest('Port security must be enabled and port must have an IP address in order to use security groups.', {
     type: 'PortSecurityAndIPRequiredForSecurityGroups',
   })
 export const portHasGroups = () =>

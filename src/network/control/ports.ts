@@ -3,12 +3,13 @@ import { type RawBuilder, sql } from 'kysely'
 import { json, type Tx } from '../../database/connect.ts'
 import { poke, pokeAll } from '../../work/engine.ts'
 import { hintChanged } from '../../work/hint.ts'
-import { parseCidr } from './address.ts'
+import { normalIp, parseCidr } from './address.ts'
 import { addAddresses, type FixedIpInput, insertPorts, type NewPort, type Wish, wishes } from './allocate.ts'
 import { isAutomatic, type NetworkFacts, networkFacts, readNetworkFacts } from './facts.ts'
 import {
   groupNotFound,
   groupsNeedSecurity,
+  invalidField,
   invalidInput,
   macInUse,
   pairsNeedSecurity,
@@ -79,6 +80,9 @@ const maxPairs = 10
 /** @throws Fault 400, 409 for what cannot go together. Pure. */
 export function checkPort(port: Partial<PortInput>, secure: boolean, groups: string[]): void {
   if ((port.fixed_ips?.length ?? 0) > maxFixedIps) throw invalidInput(`Exceeded maximum amount of fixed ips per port: ${maxFixedIps}`)
+  const addresses = (port.fixed_ips ?? []).flatMap(({ ip_address }) => (ip_address === undefined ? [] : (normalIp(ip_address) ?? [])))
+  const twice = addresses.find((ip, i) => addresses.indexOf(ip) !== i)
+  if (twice !== undefined) throw invalidField('fixed_ips', `Duplicate IP address '${twice}'`)
   const pairs = port.allowed_address_pairs ?? []
   if (pairs.length > maxPairs) throw invalidInput(`Exceeded maximum amount of address pairs per port: ${maxPairs}`)
   if (pairs.length > 0 && !secure) throw pairsNeedSecurity()
@@ -86,10 +90,10 @@ export function checkPort(port: Partial<PortInput>, secure: boolean, groups: str
   const seen = new Set<string>()
   for (const { ip_address, mac_address } of pairs) {
     const range = parseCidr(ip_address)
-    if (!range) throw invalidInput(`'${ip_address}' is not a valid IP address or CIDR in allowed_address_pairs`)
+    if (!range) throw invalidField('allowed_address_pairs', `'${ip_address}' is not a valid IP address or CIDR`)
     const key = `${range.version} ${range.first} ${range.prefix} ${mac_address ?? ''}`
     if (seen.has(key))
-      throw invalidInput(`Request contains duplicate address pair: mac_address ${mac_address ?? ''} ip_address ${ip_address}`)
+      throw invalidInput(`Request contains duplicate address pair: mac_address ${mac_address ?? 'None'} ip_address ${ip_address}`)
     seen.add(key)
   }
 }

@@ -129,12 +129,12 @@ function checkPorts({ protocol, port_range_min: min, port_range_max: max }: Rule
   }
 }
 
-/** Two rules of a group with the same key do the same: 'tcp' is '6', and a description changes nothing. */
+/** Two rules of a group with the same key do the same: 'tcp' is '6', 'icmp' over IPv6 is ICMPv6, and a description changes nothing. */
 export const ruleKey = (rule: Rule) =>
   JSON.stringify([
     rule.direction,
     rule.ethertype,
-    protocolNumber(rule.protocol),
+    rule.ethertype === 'IPv6' && protocolNumber(rule.protocol) === 1 ? 58 : protocolNumber(rule.protocol),
     rule.port_range_min,
     rule.port_range_max,
     rule.remote_ip_prefix,

@@ -5,13 +5,25 @@ import { sql } from 'kysely'
 import { json, type Tx } from '../../database/connect.ts'
 import { poke, pokeAll } from '../../work/engine.ts'
 import { hintChanged } from '../../work/hint.ts'
-import { contains, defaultGateway, defaultPools, formatCidr, normalIp, type Pool, parseCidr, poolProblem, type Range } from './address.ts'
+import {
+  contains,
+  defaultGateway,
+  defaultPools,
+  dhcpProblem,
+  formatCidr,
+  normalIp,
+  type Pool,
+  parseCidr,
+  poolProblem,
+  type Range,
+} from './address.ts'
 import { addAddresses, blankPort, insertPorts } from './allocate.ts'
 import { isAutomatic, readNetworkFacts } from './facts.ts'
 import {
   badResource,
   gatewayInPool,
   gatewayInUse,
+  invalidField,
   invalidInput,
   networkNotFound,
   poolInvalid,
@@ -63,6 +75,7 @@ export function rangeOf({
   if (!range) throw invalidInput(`'${cidr}' isn't a recognized IP subnet cidr, '10.0.0.0/24' is recommended`)
   if (range.version !== ip_version) throw invalidInput(`cidr '${cidr}' does not match the ip_version '${ip_version}'`)
   if (range.prefix === 0) throw invalidInput('0 is not allowed as CIDR prefix length')
+  if (modes.enable_dhcp !== false) mustServe(range)
   const { ipv6_ra_mode: ra, ipv6_address_mode: address } = modes
   if (ip_version === 4) {
     if (ra) throw invalidInput('ipv6_ra_mode is not valid when ip_version is 4')
@@ -84,12 +97,18 @@ export function rangeOf({
   return range
 }
 
+/** @throws Fault 400 if DHCP cannot serve the range */
+function mustServe(range: Range): void {
+  const problem = dhcpProblem(range)
+  if (problem !== undefined) throw invalidInput(problem)
+}
+
 /** @throws Fault 400, 409 for what does not fit the range or each other. Pure. */
 export function checkSubnet(
   range: Range,
   { gateway_ip, allocation_pools, dns_nameservers = [], host_routes = [] }: Partial<SubnetInput>,
 ): void {
-  if (gateway_ip && normalIp(gateway_ip) === undefined) throw invalidInput(`'${gateway_ip}' is not a valid IP address`)
+  if (gateway_ip && normalIp(gateway_ip) === undefined) throw invalidField('gateway_ip', `'${gateway_ip}' is not a valid IP address`)
   if (gateway_ip && contains(range, gateway_ip) && range.version === 4 && range.prefix < 31) {
     const inside = { ...range, first: range.first + 1n, last: range.last - 1n }
     if (!contains(inside, gateway_ip)) throw invalidInput('Gateway is not valid on subnet')
@@ -98,16 +117,17 @@ export function checkSubnet(
     throw invalidInput('gateway_ip does not match the ip_version of the subnet')
   if (dns_nameservers.length > maxNameservers) throw badResource('subnet', `too many DNS nameservers, at most ${maxNameservers}`)
   const twice = dns_nameservers.find((server, i) => dns_nameservers.indexOf(server) !== i)
-  if (twice !== undefined) throw invalidInput(`Duplicate nameserver '${twice}'`)
+  if (twice !== undefined) throw invalidField('dns_nameservers', `Duplicate nameserver '${twice}'`)
   for (const server of dns_nameservers)
-    if (normalIp(server) === undefined) throw invalidInput(`'${server}' is not a valid nameserver. '${server}' is not a valid IP address`)
+    if (normalIp(server) === undefined)
+      throw invalidField('dns_nameservers', `'${server}' is not a valid nameserver. '${server}' is not a valid IP address`)
   if (host_routes.length > maxRoutes) throw badResource('subnet', `too many host routes, at most ${maxRoutes}`)
   for (const { destination, nexthop } of host_routes) {
     const to = parseCidr(destination)
-    if (!to) throw invalidInput(`Invalid data format for hostroute: '${destination}' is not a valid CIDR`)
-    if (normalIp(nexthop) === undefined) throw invalidInput(`Invalid data format for hostroute: '${nexthop}' is not a valid IP address`)
+    if (!to) throw invalidField('host_routes', `'${destination}' is not a valid CIDR`)
+    if (normalIp(nexthop) === undefined) throw invalidField('host_routes', `'${nexthop}' is not a valid IP address`)
     if (to.version !== range.version || nexthop.includes(':') !== (range.version === 6))
-      throw invalidInput('A host route does not match the ip_version of the subnet')
+      throw invalidField('host_routes', 'a route does not match the ip_version of the subnet')
   }
   if (!allocation_pools) return
   const problem = poolProblem(range, allocation_pools, gateway_ip ?? null)
@@ -181,6 +201,7 @@ export async function updateSubnet(
 ): Promise<void> {
   const subnet = await lockSubnet(tx, id, revision)
   const range = parseCidr(subnet.cidr)!
+  if (change.enable_dhcp) mustServe(range)
   const known = await tx
     .selectFrom('network.allocation_pool')
     .select([sql<string>`host(first_ip)`.as('start'), sql<string>`host(last_ip)`.as('end')])
