@@ -16,6 +16,8 @@ import { allocateZones, zonesByNetwork, zonesIn } from './zones.ts'
 export interface Guard {
   /** Resolves when the kernel's rules reflect the documents as they are now, or newer ones. */
   apply(): Promise<void>
+  /** The same, after the kernel was asked whether it still has what was loaded; done by itself every minute. */
+  look(): Promise<void>
   stop(): Promise<void>
 }
 
@@ -203,12 +205,17 @@ export function startGuard(
   }
 
   const turns = inTurns(load)
+  const look = () => {
+    auditedAt = Number.NEGATIVE_INFINITY
+    return turns.ask()
+  }
   const watch = setInterval(() => {
-    turns.ask().catch((error) => log.error({ err: error }, 'network: the rules cannot be looked at; trying again'))
+    look().catch((error) => log.error({ err: error }, 'network: the rules cannot be looked at; trying again'))
   }, auditEvery)
   watch.unref()
   return {
     apply: () => turns.ask(),
+    look,
     async stop() {
       clearInterval(watch)
       await turns.idle()
