@@ -88,6 +88,10 @@ export async function diskSpace(path: string): Promise<{ totalBytes: number; fre
   return { totalBytes: facts.blocks * facts.bsize, freeBytes: facts.bavail * facts.bsize }
 }
 
+/** Whether something failed for want of room, here or in a program that was run. */
+export const isFull = (error: unknown): boolean =>
+  error instanceof Error && ((error as NodeJS.ErrnoException).code === 'ENOSPC' || error.message.includes('No space left on device'))
+
 /** The SHA-256 of everything a stream yields, as lower-case hex, and how many bytes that was. */
 export async function sha256OfStream(stream: AsyncIterable<Uint8Array>): Promise<{ sha256: string; bytes: number }> {
   const hash = createHash('sha256')

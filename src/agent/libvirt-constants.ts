@@ -31,6 +31,9 @@ export const ErrorCode = {
 
 export const DomainState = { NOSTATE: 0, RUNNING: 1, BLOCKED: 2, PAUSED: 3, SHUTDOWN: 4, SHUTOFF: 5, CRASHED: 6, PMSUSPENDED: 7 } as const
 
+/** Why a domain is paused: the `reason` of domainGetState. */
+export const PausedReason = { UNKNOWN: 0, USER: 1, IO_ERROR: 5 } as const
+
 /** Why a domain is shut off: the `reason` of domainGetState. */
 export const ShutoffReason = {
   UNKNOWN: 0,

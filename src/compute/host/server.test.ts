@@ -1,13 +1,20 @@
 import assert from 'node:assert/strict'
+import fs from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
+import { Readable } from 'node:stream'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
-import { connectLibvirt, ShutoffReason } from '../../agent/libvirt.ts'
+import { pino } from 'pino'
+import { connectLibvirt, DomainState, PausedReason, ShutoffReason } from '../../agent/libvirt.ts'
+import type { Machine } from '../../agent/machine.ts'
 import { startPrivateLibvirtd } from '../../agent/private-libvirtd.ts'
 import { Final } from '../../agent/realise.ts'
 import { serverDocument } from '../../wire/testing.ts'
 import type { Done } from './disks.ts'
-import { domainXml } from './domain.ts'
-import { nextStep, orFinal, type Seen, type Step } from './server.ts'
+import { domainName, domainXml } from './domain.ts'
+import { nextStep, type Seen, type Step } from './next-step.ts'
+import { orFinal, serverRealiser } from './server.ts'
 
 type Want = Parameters<typeof nextStep>[0]
 
@@ -96,6 +103,12 @@ describe('the next step of a server', () => {
         assert.equal(nextStep(want({ power, reboots: 3, reboot_type: 'HARD' }), one, done), nextStep(want({ power }), one, done))
     })
 
+  it('resumes a guest that QEMU halted where it shall run, and leaves it halted where it shall be paused', () => {
+    const halted = { power: 'paused', reason: PausedReason.IO_ERROR } as const
+    assert.equal(nextStep(want(), halted, done), 'resume halted')
+    assert.equal(nextStep(want({ power: 'paused' }), halted, done), 'nothing')
+  })
+
   it('comes to rest where it shall, whatever happened before', () => {
     const wish = fc.record({
       power: fc.constantFrom('active' as const, 'stopped' as const, 'paused' as const, 'suspended' as const),
@@ -171,6 +184,48 @@ describe('the next step of a server', () => {
       { numRuns: 2000 },
     )
   })
+})
+
+it('does not resume a guest without end whose disk cannot be written to', async (context) => {
+  const home = fs.mkdtempSync(path.join(os.tmpdir(), 'wisp-server-'))
+  context.after(() => fs.rmSync(home, { recursive: true }))
+  const server = serverDocument()
+  let resumes = 0
+  const libvirt = {
+    findDomain: async () => ({ name: domainName('abcdef', server.id), uuid: server.id, id: 1 }),
+    domainGetState: async () => ({ state: DomainState.PAUSED, reason: PausedReason.IO_ERROR }),
+    domainResume: async () => {
+      resumes++
+    },
+    on: () => () => undefined,
+  }
+  const machine = { config: { home }, tag: 'abcdef', log: pino({ level: 'silent' }), libvirt } as unknown as Machine
+  const realiser = serverRealiser(machine)
+  const stop = await realiser.watch!(() => undefined)
+  // As often as libvirt tells of it.
+  for (let event = 0; event < 5; event++) {
+    const { state, server: seen } = await realiser.ensure(server, 1)
+    assert.deepEqual([state, seen?.power], ['working', 'paused'])
+  }
+  assert.equal(resumes, 1)
+  stop()
+})
+
+it('says that the disk of the host is full, once and for all, where a new server finds no room', async (context) => {
+  const home = fs.mkdtempSync(path.join(os.tmpdir(), 'wisp-server-'))
+  context.after(() => fs.rmSync(home, { recursive: true }))
+  const machine = {
+    config: { home },
+    tag: 'abcdef',
+    log: pino({ level: 'silent' }),
+    libvirt: { findDomain: async () => undefined },
+    fetch: async () => ({ status: 200, body: Readable.from(['x']), headers: {} }),
+  } as unknown as Machine
+  // What is written to this device finds no room.
+  fs.mkdirSync(path.join(home, 'images-cache'))
+  const server = serverDocument({ nics: [] })
+  fs.symlinkSync('/dev/full', path.join(home, 'images-cache', `${server.image.hash}.qcow2.part`))
+  await assert.rejects(serverRealiser(machine).ensure(server, 1), (error) => error instanceof Final && /is full/.test(error.message))
 })
 
 it('takes what libvirt refuses of an image for final, with whatever code it does so', { timeout: 60_000 }, async () => {

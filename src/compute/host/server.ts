@@ -2,57 +2,32 @@
 // them together; what takes its time (a guest that shuts down) is not waited for but looked at again when libvirt tells of it.
 import fs from 'node:fs'
 import path from 'node:path'
+import { isFull } from '../../agent/files.ts'
 import { type DomainRef, DomainState, ErrorCode, isLibvirtError, ShutoffReason, Start, Undefine } from '../../agent/libvirt.ts'
 import type { Machine } from '../../agent/machine.ts'
 import { Final, type Outcome, type Realiser } from '../../agent/realise.ts'
 import { tapName } from '../../network/host/names.ts'
 import type { ServerDocument, ServerObservation } from '../../wire/documents.ts'
 import { crash } from '../../work/crash.ts'
-import { consoleLog, type Done, ensureDisks, remember, remembered, removeFiles, serversFolder, tidyImages } from './disks.ts'
+import { consoleLog, ensureDisks, remember, remembered, removeFiles, serversFolder, tidyImages } from './disks.ts'
 import { domainXml, serverIdOf } from './domain.ts'
+import { nextStep, type Power, type Seen, type Step } from './next-step.ts'
 
 /** How long a guest gets to shut itself down before its power is cut. As Nova's shutdown_timeout. */
 const patience = 60_000
 
+/** How long a guest that QEMU halted, because its disk could not be written to, is left alone before the next try. In ms. */
+const haltedFor = 30_000
+
 const isId = (id: string) => /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(id)
-
-type Power = 'running' | 'paused' | 'off' | 'saved'
-
-export interface Seen {
-  /** Null when libvirt does not know the domain. */
-  domain: DomainRef | null
-  power: Power
-  /** libvirt's ShutoffReason, when off. */
-  reason: number
-}
-
-export type Step = 'start' | 'power off' | 'shut down' | 'restart' | 'pause' | 'resume' | 'save' | 'leave off' | 'crashed' | 'nothing'
-
-/** What to do next, from the document, what is seen and what this host has already done for the server. Pure. */
-export function nextStep(
-  want: Pick<ServerDocument, 'power' | 'starts' | 'reboots' | 'reboot_type'>,
-  seen: Pick<Seen, 'power' | 'reason'>,
-  done: Done,
-): Step {
-  const on = seen.power === 'running' || seen.power === 'paused'
-  if (want.power === 'stopped') return on ? 'shut down' : seen.power === 'saved' ? 'power off' : 'nothing'
-  if (want.power === 'suspended') return on ? 'save' : seen.power === 'saved' ? 'nothing' : 'start'
-  if (on && done.reboots < want.reboots) return want.reboot_type === 'HARD' || seen.power === 'paused' ? 'restart' : 'shut down'
-  if (!on) {
-    const ordered = done.starts < want.starts || done.reboots < want.reboots || seen.power === 'saved'
-    if (!ordered && (seen.reason === ShutoffReason.SHUTDOWN || seen.reason === ShutoffReason.DESTROYED)) return 'leave off'
-    if (!ordered && seen.reason === ShutoffReason.CRASHED) return 'crashed'
-    return 'start'
-  }
-  if (want.power === 'paused') return seen.power === 'paused' ? 'nothing' : 'pause'
-  return seen.power === 'paused' ? 'resume' : 'nothing'
-}
 
 export function serverRealiser(machine: Machine): Realiser<'server'> {
   const { libvirt, tag, log } = machine
   /** When a shutdown was ordered, by server: after `patience` the power is cut. Forgotten with the process: then it is ordered again. */
   const orders = new Map<string, number>()
   const timers = new Map<string, NodeJS.Timeout>()
+  /** When guests that QEMU had halted were resumed last, by server. */
+  const resumed = new Map<string, number>()
   let changed: (id: string) => void = () => undefined
 
   const see = async (id: string): Promise<Seen> => {
@@ -60,7 +35,7 @@ export function serverRealiser(machine: Machine): Realiser<'server'> {
     if (!domain) return { domain: null, power: 'off', reason: ShutoffReason.UNKNOWN }
     if (serverIdOf(tag, domain.name) !== id) throw new Final(`The domain ${domain.name} on this host has the server's id, but is not ours.`)
     const { state, reason } = await libvirt.domainGetState({ dom: domain })
-    if (state === DomainState.PAUSED) return { domain, power: 'paused', reason: 0 }
+    if (state === DomainState.PAUSED) return { domain, power: 'paused', reason }
     if (state === DomainState.SHUTOFF || state === DomainState.CRASHED)
       return {
         domain,
@@ -123,10 +98,18 @@ export function serverRealiser(machine: Machine): Realiser<'server'> {
     const domain = seen.domain!
     const { starting: _, ...done } = remembered(machine, server.id)
     switch (next) {
-      case 'start':
-        await remember(machine, server.id, { ...done, starting: { starts: server.starts, reboots: server.reboots } })
-        await start(server, seen, step)
+      case 'start': {
+        const isNew = seen.domain === null
+        try {
+          await remember(machine, server.id, { ...done, starting: { starts: server.starts, reboots: server.reboots } })
+          await start(server, seen, step)
+        } catch (error) {
+          if (!isNew || !isFull(error)) throw error
+          log.warn({ server: server.id, err: error }, 'server: no room for its disks')
+          throw new Final('The disk of this host is full: there is no room for the disks of the server. Make room there.')
+        }
         return 'again'
+      }
       case 'restart':
         await destroy(domain)
         return 'again'
@@ -142,6 +125,18 @@ export function serverRealiser(machine: Machine): Realiser<'server'> {
       case 'resume':
         await libvirt.domainResume({ dom: domain })
         return 'again'
+      case 'resume halted': {
+        // Without room it is halted again at once: then that is its state, and not a reason for the next try.
+        const left = (resumed.get(server.id) ?? Number.NEGATIVE_INFINITY) + haltedFor - performance.now()
+        if (left > 0) {
+          lookAgain(server.id, left)
+          return 'working'
+        }
+        log.warn({ server: server.id }, 'server: the guest was halted, for its disk could not be written to; trying again twice a minute')
+        resumed.set(server.id, performance.now())
+        await libvirt.domainResume({ dom: domain })
+        return 'again'
+      }
       case 'save':
         await step('save', () => libvirt.domainManagedSave({ dom: domain }, { timeoutMs: 0 }))
         return 'again'
@@ -178,7 +173,8 @@ export function serverRealiser(machine: Machine): Realiser<'server'> {
         const { starting } = remembered(machine, server.id)
         if (starting && (seen.power === 'running' || seen.power === 'paused')) await remember(machine, server.id, starting)
         const next = nextStep(server, seen, remembered(machine, server.id))
-        if (next !== 'nothing' && next !== 'leave off') log.info({ server: server.id, step: next, power: seen.power }, 'server: a step')
+        if (next !== 'nothing' && next !== 'leave off' && next !== 'resume halted')
+          log.info({ server: server.id, step: next, power: seen.power }, 'server: a step')
         const result = await take(server, next, seen, timeline.step)
         if (result === 'working') return { state: 'working', server: { ...observe(server, seen, next), events: timeline.events } }
         if (result === 'done') {
@@ -192,6 +188,7 @@ export function serverRealiser(machine: Machine): Realiser<'server'> {
     async remove(id) {
       if (!isId(id)) return // nothing was ever made under such a name
       forget(id)
+      resumed.delete(id)
       const { domain } = await see(id)
       if (domain) {
         await destroy(domain)
