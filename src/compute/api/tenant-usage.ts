@@ -47,7 +47,7 @@ interface UsageRow {
 async function usage(call: AnyCall, from: Date, to: Date, project: string | null) {
   const { rows } = await sql<UsageRow>`
     select project_id, jsonb_agg(jsonb_build_object('id', id, 'name', name, 'flavor', flavor, 'state', vm_state, 'started_at', created_at,
-      'hours', extract(epoch from least(now(), ${to}::timestamptz) - greatest(created_at, ${from}::timestamptz)) / 3600) order by created_at) as servers
+      'hours', greatest(0, extract(epoch from least(now(), ${to}::timestamptz) - greatest(created_at, ${from}::timestamptz))) / 3600) order by created_at) as servers
     from compute.server where created_at < ${to} and (${project}::text is null or project_id = ${project})
     group by project_id order by project_id`.execute(call.tx)
   return rows.map(({ project_id, servers }) => {

@@ -101,7 +101,9 @@ describe('application credentials', () => {
       return `${code} ${answer.error!.message}`
     }
     assert.match(await reasons({ name: '' }), /^400 .*name/)
-    assert.match(await reasons({ roles: [{ name: 'admin' }] }), /^400 .*unassigned role/)
+    assert.match(await reasons({ roles: [{ name: 'admin' }] }), /^400 .*unassigned role admin/)
+    const roles = (await cloud.send('GET', '/roles?name=admin', admin)).body.roles as unknown as Json[]
+    for (const id of ['admin', 'absent', roles[0]!.id]) assert.match(await reasons({ roles: [{ id }] }), /^400 .*unassigned role/)
     assert.match(await reasons({ roles: [{ name: 'absent' }] }), /^404 .*role: absent/)
     assert.match(await reasons({ expires_at: '2020-01-01T00:00:00' }), /^400 .*must not be before now/)
     assert.match(await reasons({ expires_at: 'bad.123Z' }), /^400 .*Timestamp/)

@@ -88,14 +88,24 @@ async function rolesFor({ tx, who }: Pick<Call, 'tx' | 'who'>, wanted: { id?: st
       tx,
       who.roles.map((name) => ({ name })),
     )
+  const unassigned = (role: string) =>
+    badRequest(`Invalid application credential: Cannot create an application credential with unassigned role ${role}`)
+  // Clients that may not list roles take those of their token, and send what is not among them as an id: it need not be one.
+  const own = await tx
+    .selectFrom('identity.role')
+    .select('id')
+    .where('name', '=', sql<string>`any(${who.roles})`)
+    .where('domain_id', 'is', null)
+    .execute()
+  const foreign = wanted.find(({ id }) => id !== undefined && !own.some((role) => role.id === id))
+  if (foreign) throw unassigned(foreign.id!)
   const given = await rolesNamed(tx, wanted)
   const all = await withImplied(
     tx,
     given.map(({ id }) => id),
   )
-  if (all.some(({ name, domain_id }) => domain_id !== null || !who.roles.includes(name))) {
-    throw badRequest('Invalid application credential: Cannot create an application credential with unassigned role')
-  }
+  const beyond = all.find(({ name, domain_id }) => domain_id !== null || !who.roles.includes(name))
+  if (beyond) throw unassigned(beyond.name)
   return all
 }
 

@@ -29,12 +29,13 @@ const comparisons: Record<string, (column: RawBuilder<unknown>, value: string) =
 const literally = (value: string) => value.replaceAll(/[\\%_]/g, '\\$&')
 
 /**
- * The conditions of a list as one SQL expression; other parameters are ignored, as Keystone does.
+ * The conditions of a list as one SQL expression; other parameters are ignored, as Keystone does. But nothing of what has no name is called
+ * anything: clients look for a mistyped id by name next, and would take (and delete) the only one that there is.
  * @param columns for each filter whether its column (of the same name) is text or boolean
  * @param table alias of the table that the columns and `id` are in
  */
 export function matching(query: RawQuery, columns: Record<string, 'text' | 'boolean'>, table: string): RawBuilder<boolean> {
-  const all: RawBuilder<boolean>[] = [sql`true`]
+  const all: RawBuilder<boolean>[] = [Object.hasOwn(columns, 'name') || asked(query, 'name') === undefined ? sql`true` : sql`false`]
   for (const [name, kind] of Object.entries(columns)) {
     const column = sql.ref(`${table}.${name}`)
     const value = asked(query, name)

@@ -1,4 +1,5 @@
 // Regions: parts of a cloud that have endpoints of their own. Their ids are names that the operator chooses.
+import { sql } from 'kysely'
 import { Type as t } from 'typebox'
 import type { Tx } from '../../database/connect.ts'
 import { badRequest, forbidden, notFound } from '../../http/fault.ts'
@@ -135,13 +136,16 @@ export const regions = [
     route: 'DELETE /regions/:region_id',
     policy: 'identity:delete_region',
     reply: 204,
-    summary: 'Delete a region without endpoints',
+    summary: 'Delete a region and those below it, if none has endpoints',
     async run({ tx, params }) {
       const { id } = await findRegion(tx, params.region_id)
-      const endpoint = await tx.selectFrom('identity.endpoint').select('id').where('region_id', '=', id).executeTakeFirst()
-      const child = await tx.selectFrom('identity.region').select('id').where('parent_region_id', '=', id).executeTakeFirst()
-      if (endpoint || child) throw forbidden(`Unable to delete region ${id} because it or its child regions have associated endpoints.`)
-      await tx.deleteFrom('identity.region').where('id', '=', id).execute()
+      const below = sql<string>`(
+        with recursive below(id) as (
+          select ${id}::text union select r.id from identity.region r join below b on r.parent_region_id = b.id
+        ) select id from below)`
+      const endpoint = await tx.selectFrom('identity.endpoint').select('id').where('region_id', 'in', below).executeTakeFirst()
+      if (endpoint) throw forbidden(`Unable to delete region ${id} because it or its child regions have associated endpoints.`)
+      await tx.deleteFrom('identity.region').where('id', 'in', below).execute()
       await identityChanged(tx)
     },
   }),

@@ -233,6 +233,36 @@ describe('rows', () => {
     assert.equal(await status('DELETE', '/regions/RegionNew', admin), 204)
   })
 
+  test('a region goes with those below it, unless one of them has endpoints', async () => {
+    for (const [id, parent] of [
+      ['above', undefined],
+      ['middle', 'above'],
+      ['below', 'middle'],
+    ])
+      await make('region', { id, parent_region_id: parent })
+    const service = await make('service', { type: 'thing' })
+    const endpoint = await make('endpoint', { service_id: service.id, interface: 'public', url: 'http://x', region_id: 'below' })
+    const refused = await cloud.send('DELETE', '/regions/above', admin)
+    assert.deepEqual([refused.status, /endpoints/.test(refused.body.error!.message as unknown as string)], [403, true])
+    assert.equal(await status('DELETE', `/endpoints/${endpoint.id}`, admin), 204)
+    assert.equal(await status('DELETE', '/regions/above', admin), 204)
+    for (const id of ['above', 'middle', 'below']) assert.equal(await status('GET', `/regions/${id}`, admin), 404, id)
+  })
+
+  test('nothing of what has no name is found by one', async () => {
+    await make('policy', { type: 'text/plain', blob: 'x' })
+    for (const [path, list] of [
+      ['/regions', 'regions'],
+      ['/policies', 'policies'],
+      ['/endpoints', 'endpoints'],
+      ['/credentials', 'credentials'],
+      ['/OS-TRUST/trusts', 'trusts'],
+    ] as const) {
+      const answer = await cloud.send('GET', `${path}?name=typo`, admin)
+      assert.deepEqual([answer.status, answer.body[list]], [200, []], path)
+    }
+  })
+
   test('lists: filters, comparisons, pages', async () => {
     for (const name of ['list-a', 'list-b', 'LIST-c', 'other%']) await make('project', { name, tags: [name.slice(0, 5), 'x'] })
     const names = async (query: string) =>
