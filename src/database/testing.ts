@@ -57,15 +57,20 @@ export async function crossed(db: Database, first: (tx: Tx) => Promise<unknown>,
       ended = true
     })
     later.catch(() => {}) // told to whoever awaits it below
-    while (!ended && !(await isWaiting(db))) await sleep(5)
+    while (!ended && (await waitingNow(db)) === 0) await sleep(5)
   })
   await later
 }
 
-async function isWaiting(db: Database): Promise<boolean> {
+/** Resolves once so many transactions of this database wait for locks of others. */
+export async function waiting(db: Database, count: number): Promise<void> {
+  while ((await waitingNow(db)) < count) await sleep(5)
+}
+
+async function waitingNow(db: Database): Promise<number> {
   const { rows } = await sql`
     select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`.execute(db.read)
-  return rows.length > 0
+  return rows.length
 }
 
 /** Stops the embedded test server of this user and removes its files. */

@@ -3,10 +3,13 @@
 import assert from 'node:assert/strict'
 import { describe, it, type TestContext } from 'node:test'
 import fc from 'fast-check'
+import { sql } from 'kysely'
 import { miscounted } from '../../../test/miscounted.ts'
 import type { Tx } from '../../database/connect.ts'
+import { waiting } from '../../database/testing.ts'
 import { setLimitModel } from '../../identity/control/limits.ts'
-import { imageId, list, type TestCloud, testCloud } from '../testing.ts'
+import { imageId, list, people, type TestCloud, testCloud } from '../testing.ts'
+import { createServers, type NewServers } from './create.ts'
 
 const launch = (cloud: TestCloud, more: object = {}, who = 'demo') =>
   cloud.ask(who, 'POST', '/servers', { server: { name: 'one', flavorRef: '42', imageRef: imageId, networks: 'auto', ...more } })
@@ -35,6 +38,32 @@ async function cloudOf(context: TestContext, options?: { engine: boolean }): Pro
 }
 
 describe('quotas of compute', () => {
+  it('counts ports before servers, also where anything between two numbers will do', async (context) => {
+    const { db, ask } = await cloudOf(context, { engine: false })
+    await ask('demo', 'POST', '/servers', { server: { name: 'one', flavorRef: '42', imageRef: imageId, networks: 'auto' } })
+    const plain: NewServers = {
+      ...{ name: 'two', description: null, flavor: '42', image: imageId, least: 1, most: 1, networks: 'auto', security_groups: [] },
+      ...{ user_data: null, config_drive: false, metadata: {}, tags: [], access_ip_v4: '', access_ip_v6: '' },
+      ...{ availability_zone: null, requested_host: null, scheduler_hints: {} },
+    }
+    let turns = 0
+    const create = (wanted: NewServers) =>
+      db.write(async (tx) => {
+        turns++
+        await createServers(tx, people.demo!, 'p1', 'req', wanted)
+      })
+    let creations: Promise<void>[] = []
+    await db.write(async (tx) => {
+      await sql`select from identity.usage where project_id = 'p1' and resource = 'port' for update`.execute(tx)
+      creations = [create(plain)]
+      await waiting(db, 1)
+      creations.push(create({ ...plain, most: 2 }))
+      await waiting(db, 2)
+    })
+    await Promise.all(creations)
+    assert.equal(turns, 2, 'PostgreSQL found no deadlock, so nobody had to begin again')
+  })
+
   it('holds limits that are set in Keystone, and shows them as quota sets', async (context) => {
     const cloud = await cloudOf(context, { engine: false })
     const { read } = cloud.db

@@ -67,7 +67,7 @@ const sizeOf = (flavor: ServerFlavor, count = 1): Record<Counted, number> => ({
 })
 
 /**
- * How many servers to make where anything between `least` and `most` will do. Holds the project's counts from here on.
+ * How many servers to make where anything between `least` and `most` will do. Holds the project's counts (of ports, too) from here on.
  * @throws Fault 403 where not even `least` fit
  */
 export async function roomFor(
@@ -78,6 +78,8 @@ export async function roomFor(
   least: number,
   most: number,
 ): Promise<number> {
+  // Ports are counted before servers wherever both are made or go.
+  await engine.hold(tx, projectId, portQuota)
   await engine.hold(tx, projectId, { quota, names: counted })
   const now = await standingsOf(tx, projectId, userId)
   const inProject = engine.roomFor(quota, sizeOf(flavor), now, await roomOfUser(tx, projectId, userId, flavor, now, most))

@@ -3,7 +3,7 @@ import { after, before, test } from 'node:test'
 import fc from 'fast-check'
 import { sql } from 'kysely'
 import type { Database } from '../../database/connect.ts'
-import { type TestDatabase, testDatabase } from '../../database/testing.ts'
+import { type TestDatabase, testDatabase, waiting } from '../../database/testing.ts'
 import { Fault } from '../../http/fault.ts'
 import { blankPort, insertPorts, wishes } from './allocate.ts'
 import { type NetworkFacts, readNetworkFacts, type SubnetFacts } from './facts.ts'
@@ -168,6 +168,27 @@ const dual: NetworkFacts = {
   ],
 }
 const shape = (list: ReturnType<typeof wishes>) => list.map((wish) => ('ip' in wish ? wish.ip : wish.any.map(({ id }) => id).join('|')))
+
+test('whoever waits to be counted for the project has no address yet that one counted already could wait for', async () => {
+  const network = await networkOf('10.9.0.0/24')
+  const project = crypto.randomUUID()
+  const portAt = (ip_address: string) => ({ ...blankPort(network, project), fixed_ips: [{ ip_address }] })
+  let turns = 0
+  let other: Promise<unknown> | undefined
+  await db.write(async (tx) => {
+    turns++
+    await insertPorts(tx, [portAt('10.9.0.10')])
+    other = db.write(async (tx) => {
+      turns++
+      await insertPorts(tx, [portAt('10.9.0.11')])
+    })
+    other.catch(() => {}) // looked at below
+    await waiting(db, 1)
+    await insertPorts(tx, [portAt('10.9.0.11')])
+  })
+  await assert.rejects(other!, (error) => error instanceof Fault && error.type === 'IpAddressAlreadyAllocated')
+  assert.equal(turns, 2, 'PostgreSQL found no deadlock, so nobody had to begin again')
+})
 
 test('a port that names nothing gets one address of each version, and all automatic ones', () => {
   assert.deepEqual(shape(wishes(dual, undefined, 'compute:nova', mac)), ['a|b', 'six', '2001:db8:1:0:f816:3eff:fe00:1'])

@@ -1,6 +1,7 @@
-// How ports get their addresses: inside the statement that makes the port, by the primary key of network.fixed_ip. A random address of
+// How ports get their addresses: right behind the statement that makes the port, by the primary key of network.fixed_ip. A random address of
 // the pools is taken; where it is taken already and others were taken too, a gap is looked for in SQL. So no lock is held on a subnet,
-// two ports never have one address, and a pool is full only when its last address is given out.
+// two ports never have one address, and a pool is full only when its last address is given out. A port is counted for its project before
+// it has an address: so nobody waits to be counted who has an address that somebody else, counted already, could wait for.
 import { randomUUID } from 'node:crypto'
 import { sql } from 'kysely'
 import { json, type Tx } from '../../database/connect.ts'
@@ -143,27 +144,27 @@ function candidatesOf(portId: string, list: Wish[], from = 0): Candidate[] {
   )
 }
 
-/** The CTE steps that give the ports of `of` (a CTE with their ids) their addresses; ends in a CTE `addressed`. */
-const addressing = (candidates: Candidate[], of: string) => sql`
-  choice as (
+/** Gives ports that exist addresses, each the first free one of its candidates. Answers which got one. */
+const address = (tx: Tx, candidates: Candidate[]) =>
+  sql<Addressed>`
+  with choice as (
     select distinct on (c.port_id, c.position) c.port_id, c.position, c.subnet_id, c.ip
     from jsonb_to_recordset(${json(candidates)}) as c (port_id text, position int, n int, subnet_id text, ip inet)
     where not exists (select from network.fixed_ip f where f.subnet_id = c.subnet_id and f.ip = c.ip)
     order by c.port_id, c.position, c.n
-  ), addressed as (
-    insert into network.fixed_ip (subnet_id, ip, port_id, position)
-    select choice.subnet_id, choice.ip, choice.port_id, choice.position from choice join ${sql.table(of)} p on p.id = choice.port_id
-    on conflict do nothing
-    returning port_id, position
-  )`
+  )
+  insert into network.fixed_ip (subnet_id, ip, port_id, position)
+  select choice.subnet_id, choice.ip, choice.port_id, choice.position from choice join network.port p on p.id = choice.port_id
+  on conflict do nothing
+  returning port_id, position`.execute(tx)
 
-interface Made {
-  made: string[] | null
-  addressed: { port_id: string; position: number }[] | null
+interface Addressed {
+  port_id: string
+  position: number
 }
 
 /**
- * Makes ports with their addresses and groups: one statement, and one more for each address that was not got at once.
+ * Makes ports with their addresses and groups: two statements, and one more for each address that was not got at once.
  * @param again what becomes of a port that exists already: it is an error, or left out
  * @returns the ids of those made
  * @throws Fault 409 IpAddressGenerationFailure, IpAddressAlreadyAllocated, MacAddressInUse
@@ -178,7 +179,7 @@ export async function insertPorts(tx: Tx, ports: NewPort[], again: 'error' | 'le
   const groups = ports.flatMap(({ id, security_groups }) =>
     [...new Set(security_groups)].map((security_group_id) => ({ port_id: id, security_group_id })),
   )
-  const { rows: answers } = await sql<Made>`
+  const insert = sql<{ id: string }>`
     with made as (
       insert into network.port (id, network_id, project_id, name, description, mac_address, admin_state_up, status, device_id, device_owner, device_index,
         device_tag, with_server, host, vnic_type, binding_profile, port_security_enabled, allowed_address_pairs, extra_dhcp_opts, dns_name, tags)
@@ -187,26 +188,22 @@ export async function insertPorts(tx: Tx, ports: NewPort[], again: 'error' | 'le
       from jsonb_populate_recordset(null::network.port, ${json(rows)})
       on conflict do nothing
       returning id
-    ), ${addressing(
-      [...wishesOf].flatMap(([id, list]) => candidatesOf(id, list)),
-      'made',
-    )}, grouped as (
+    ), grouped as (
       insert into network.port_security_group (port_id, security_group_id)
       select g.port_id, g.security_group_id from jsonb_to_recordset(${json(groups)}) as g (port_id text, security_group_id text) join made on made.id = g.port_id
     )
-    select (select jsonb_agg(id) from made) as made, (select jsonb_agg(jsonb_build_object('port_id', port_id, 'position', position)) from addressed) as addressed`.execute(
-    tx,
-  )
-  const { made, addressed } = answers[0]!
+    select id from made`
+  const candidates = [...wishesOf].flatMap(([id, list]) => candidatesOf(id, list))
+  const [{ rows: made }, { rows: addressed }] = await Promise.all([insert.execute(tx), address(tx, candidates)])
 
-  const isMade = new Set(made)
+  const isMade = new Set(made.map(({ id }) => id))
   await fill(
     tx,
     ports.filter(({ id }) => isMade.has(id)).map(({ id, network }) => ({ id, network, list: wishesOf.get(id)!, from: 0 })),
-    addressed ?? [],
+    addressed,
   )
   const missing = ports.filter(({ id }) => !isMade.has(id))
-  if (again === 'leave out' || missing.length === 0) return made ?? []
+  if (again === 'leave out' || missing.length === 0) return [...isMade]
   const clash = missing.find(({ mac_address }) => mac_address !== undefined)
   if (clash) throw macInUse(clash.network.id, clash.mac_address!)
   // A random MAC met one that exists: one in 16 million for each port of the network.
@@ -222,7 +219,7 @@ interface Holder {
 }
 
 /** Gets the addresses that the first attempt did not get, or says which could not be had. */
-async function fill(tx: Tx, ports: Holder[], got: { port_id: string; position: number }[]): Promise<void> {
+async function fill(tx: Tx, ports: Holder[], got: Addressed[]): Promise<void> {
   const have = new Set(got.map(({ port_id, position }) => `${port_id} ${position}`))
   for (const { id, network, list, from } of ports) {
     for (const [i, wish] of list.entries()) {
@@ -274,8 +271,6 @@ async function takeGap(tx: Tx, subnet: SubnetFacts, portId: string, position: nu
 /** Gives a port that exists further addresses, at positions from `from` on. @throws as insertPorts */
 export async function addAddresses(tx: Tx, port: { id: string; network: NetworkFacts }, list: Wish[], from: number): Promise<void> {
   if (list.length === 0) return
-  const { rows } = await sql<{ port_id: string; position: number }>`
-    with port as (select id from network.port where id = ${port.id}), ${addressing(candidatesOf(port.id, list, from), 'port')}
-    select port_id, position from addressed`.execute(tx)
+  const { rows } = await address(tx, candidatesOf(port.id, list, from))
   await fill(tx, [{ ...port, list, from }], rows)
 }

@@ -160,8 +160,14 @@ export async function deleteNetwork(tx: Tx, id: string, revision?: number): Prom
     .limit(1)
     .executeTakeFirst()
   if (port) throw networkInUse(id)
-  await tx.deleteFrom('network.port').where('network_id', '=', id).execute()
-  await tx.deleteFrom('network.network').where('id', '=', id).execute()
+  // Subnets before ports, as where subnets are made: in that order they are counted for the project, and whoever is counted is waited for.
+  const subnets = tx.selectFrom('network.subnet').select('id').where('network_id', '=', id)
+  await Promise.all([
+    tx.deleteFrom('network.fixed_ip').where('subnet_id', 'in', subnets).execute(),
+    tx.deleteFrom('network.subnet').where('network_id', '=', id).execute(),
+    tx.deleteFrom('network.port').where('network_id', '=', id).execute(),
+    tx.deleteFrom('network.network').where('id', '=', id).execute(),
+  ])
   await poke(tx, 'network', id)
   hintChanged(tx, 'network', id, network.project_id)
 }
