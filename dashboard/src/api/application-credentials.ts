@@ -1,6 +1,7 @@
 // Identity v3: application credentials, with which programs log in as their user, in one project, with no more roles than they need; and the files
 // that the stock client reads them from.
 import { command, request } from './http.ts'
+import { quoted } from './shell.ts'
 
 export type AccessRule = { id?: string; service: string; method: string; path: string }
 
@@ -49,27 +50,24 @@ export async function deleteApplicationCredential(userId: string, id: string): P
 export type Place = { authUrl: string; region: string; cloud: string }
 
 /** YAML reads a JSON string as the same string, whatever is in it. */
-const quoted = (text: string) => JSON.stringify(text)
+const yaml = (text: string) => JSON.stringify(text)
 
 /** A clouds.yaml for ~/.config/openstack: `openstack --os-cloud <cloud> …`. */
 export function cloudsYaml({ id, secret }: { id: string; secret: string }, { authUrl, region, cloud }: Place): string {
   return [
     'clouds:',
-    `  ${quoted(cloud)}:`,
+    `  ${yaml(cloud)}:`,
     '    auth_type: v3applicationcredential',
     '    auth:',
-    `      auth_url: ${quoted(authUrl)}`,
-    `      application_credential_id: ${quoted(id)}`,
-    `      application_credential_secret: ${quoted(secret)}`,
-    ...(region === '' ? [] : [`    region_name: ${quoted(region)}`]),
+    `      auth_url: ${yaml(authUrl)}`,
+    `      application_credential_id: ${yaml(id)}`,
+    `      application_credential_secret: ${yaml(secret)}`,
+    ...(region === '' ? [] : [`    region_name: ${yaml(region)}`]),
     '    interface: public',
     '    identity_api_version: 3',
     '',
   ].join('\n')
 }
-
-/** A text that a POSIX shell takes as it is. */
-const shell = (text: string) => `'${text.replaceAll("'", "'\\''")}'`
 
 /** A file to be sourced by a shell: `. app-openrc.sh`, then `openstack …`. */
 export function openrc({ id, secret }: { id: string; secret: string }, { authUrl, region }: Place): string {
@@ -85,5 +83,5 @@ export function openrc({ id, secret }: { id: string; secret: string }, { authUrl
   // What another openrc file left in this shell would contradict it.
   const others =
     'OS_USERNAME OS_USER_ID OS_PASSWORD OS_USER_DOMAIN_NAME OS_USER_DOMAIN_ID OS_PROJECT_NAME OS_PROJECT_ID OS_PROJECT_DOMAIN_NAME'
-  return [`unset ${others} OS_PROJECT_DOMAIN_ID`, ...settings.map(([name, value]) => `export ${name}=${shell(value)}`), ''].join('\n')
+  return [`unset ${others} OS_PROJECT_DOMAIN_ID`, ...settings.map(([name, value]) => `export ${name}=${quoted(value)}`), ''].join('\n')
 }

@@ -1,7 +1,10 @@
 // TanStack Query's cache, one for the page, with what all queries have in common.
-import { QueryClient } from '@tanstack/react-query'
+import { notifyManager, QueryClient } from '@tanstack/react-query'
 import { ApiError } from './http.ts'
 import { currentSession, onSessionChange } from './session.ts'
+
+// Before the next event is heard, not some milliseconds after: until a form knows that it was sent, a second click sends it again.
+notifyManager.setScheduler(queueMicrotask)
 
 export const queryClient = new QueryClient({
   defaultOptions: {

@@ -13,6 +13,7 @@ import { authUrl } from '../api/identity.ts'
 import { keys } from '../api/keys.ts'
 import { queryClient } from '../api/query-client.ts'
 import { useSession } from '../api/session.ts'
+import { shellWord } from '../api/shell.ts'
 import { useText } from '../i18n/index.ts'
 import { AccessRules, isRule } from '../ui/access-rules.tsx'
 import { Field } from '../ui/field.tsx'
@@ -37,7 +38,7 @@ function Secret({ made, close }: { made: NewApplicationCredential; close: () => 
     <Modal variant="medium" isOpen aria-labelledby="secret-title">
       <ModalHeader title={t.applicationCredentials.secretTitle} labelId="secret-title" />
       <ModalBody className="wisp-stack">
-        <Alert isInline variant="warning" title={t.applicationCredentials.secretLine} />
+        <Alert isInline variant="warning" variantLabel={`${t.warning}:`} title={t.applicationCredentials.secretLine} />
         <Facts
           of={[
             [t.id, <Copyable key="id" value={made.id} />],
@@ -51,7 +52,7 @@ function Secret({ made, close }: { made: NewApplicationCredential; close: () => 
           </Button>
         </div>
         <p className="wisp-subtle">{t.applicationCredentials.thenUse}</p>
-        <Copyable value={`openstack --os-cloud ${fileName(place.cloud) === place.cloud ? place.cloud : `'${place.cloud}'`} server list`} />
+        <Copyable value={`openstack --os-cloud ${shellWord(place.cloud)} server list`} />
         <Checkbox id="secret-kept" label={t.applicationCredentials.keptOtherwise} isChecked={kept} onChange={(_event, on) => setKept(on)} />
       </ModalBody>
       <ModalFooter>
@@ -102,6 +103,7 @@ export function ApplicationCredentialCreate({ close }: { close: () => void }) {
       ready={name.trim() !== '' && roles.size > 0 && !past && rules.every(isRule)}
       submit={() => create.mutate()}
       close={close}
+      stays
     >
       <p className="wisp-subtle">{t.applicationCredentials.forProject(session.project.name)}</p>
       <Field label={t.name} id="credential-name" required>

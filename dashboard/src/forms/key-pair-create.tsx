@@ -5,6 +5,7 @@ import { useState } from 'react'
 import { generateKeyPair } from '../api/compute.ts'
 import { keys } from '../api/keys.ts'
 import { queryClient } from '../api/query-client.ts'
+import { shellWord } from '../api/shell.ts'
 import { useText } from '../i18n/index.ts'
 import { Field } from '../ui/field.tsx'
 import { FormModal } from '../ui/form-modal.tsx'
@@ -17,8 +18,9 @@ export function KeyPairCreate({ close, done }: { close: () => void; done?: (name
   const [downloaded, setDownloaded] = useState(false)
   const create = useMutation({
     mutationFn: () => generateKeyPair(name.trim()),
-    onSuccess: async () => {
-      await queryClient.invalidateQueries({ queryKey: keys.keyPairs })
+    // Not waiting for the list: should it not come, the key must be handed over all the same.
+    onSuccess: () => {
+      void queryClient.invalidateQueries({ queryKey: keys.keyPairs })
       done?.(name.trim())
     },
   })
@@ -32,6 +34,7 @@ export function KeyPairCreate({ close, done }: { close: () => void; done?: (name
         error={create.error}
         busy={create.isPending}
         ready={name.trim() !== ''}
+        stays
         submit={() => create.mutate()}
         close={close}
       >
@@ -45,7 +48,7 @@ export function KeyPairCreate({ close, done }: { close: () => void; done?: (name
     <Modal variant="medium" isOpen aria-labelledby="private-key-title">
       <ModalHeader title={t.keyPairs.privateTitle} labelId="private-key-title" />
       <ModalBody className="wisp-stack">
-        <Alert isInline variant="warning" title={t.keyPairs.privateLine} />
+        <Alert isInline variant="warning" variantLabel={`${t.warning}:`} title={t.keyPairs.privateLine} />
         <Button
           onClick={() => {
             saveFile(`${made.name}.pem`, made.private_key)
@@ -55,7 +58,7 @@ export function KeyPairCreate({ close, done }: { close: () => void; done?: (name
           {t.keyPairs.download(made.name)}
         </Button>
         <p className="wisp-subtle">{t.keyPairs.thenProtect}</p>
-        <Copyable value={`chmod 600 ${made.name}.pem`} />
+        <Copyable value={`chmod 600 ${shellWord(`${made.name}.pem`)}`} />
       </ModalBody>
       <ModalFooter>
         <Button variant="secondary" isDisabled={!downloaded} onClick={close}>

@@ -134,7 +134,7 @@ export const image: Dictionary['image'] = {
   overview: '概览',
   properties: '属性',
   members: '共享',
-  importing: '云正在下载此镜像，状态变为就绪即表示完成；可以关闭本页。',
+  importing: '云正在下载此镜像，状态变为“可用”即表示完成；可以关闭本页。',
   importFailed: '导入失败',
   waitsForFile: '此镜像正在等待上传文件。',
   arrived: (there, all) => `已上传 ${there}，共 ${all}。`,

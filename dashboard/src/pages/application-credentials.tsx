@@ -1,5 +1,5 @@
 // One's own application credentials: what programs log in with instead of a password.
-import { Label, LabelGroup } from '@patternfly/react-core'
+import { Label } from '@patternfly/react-core'
 import KeyIcon from '@patternfly/react-icons/dist/esm/icons/key-icon'
 import { useQuery } from '@tanstack/react-query'
 import { useState } from 'react'
@@ -13,13 +13,14 @@ import { ApplicationCredentialCreate } from '../forms/application-credential-cre
 import { useText } from '../i18n/index.ts'
 import { Confirm } from '../ui/confirm.tsx'
 import { parseTime } from '../ui/format.ts'
+import { Labels } from '../ui/labels.tsx'
 import { ListPage } from '../ui/list-page.tsx'
 import { Copyable, StatusWord, When } from '../ui/pieces.tsx'
 
 function Expiry({ of }: { of: ApplicationCredential }) {
   const t = useText()
   if (of.expires_at === null) return t.applicationCredentials.never
-  if (parseTime(of.expires_at) > Date.now()) return <When time={of.expires_at} />
+  if (parseTime(of.expires_at) > Date.now()) return <When time={of.expires_at} coming />
   return (
     <StatusWord tone="bad">
       {t.applicationCredentials.expired} <When time={of.expires_at} />
@@ -59,13 +60,13 @@ export function ApplicationCredentialsPage() {
         {
           title: t.roles.title,
           cell: ({ roles, name }) => (
-            <LabelGroup numLabels={20} aria-label={`${name}: ${t.roles.title}`}>
+            <Labels label={`${name}: ${t.roles.title}`}>
               {roles.map((role) => (
                 <Label key={role.id} isCompact>
                   {role.name}
                 </Label>
               ))}
-            </LabelGroup>
+            </Labels>
           ),
         },
         {

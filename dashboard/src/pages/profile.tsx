@@ -1,5 +1,5 @@
 // Who one is to this cloud: oneself, one's roles in the present project, one's projects; and the change of one's password.
-import { Alert, Button, Label, LabelGroup } from '@patternfly/react-core'
+import { Alert, Button, Label } from '@patternfly/react-core'
 import { useQuery } from '@tanstack/react-query'
 import { Link } from '@tanstack/react-router'
 import { useState } from 'react'
@@ -7,6 +7,7 @@ import { domainQuery, projectsOfQuery, userQuery } from '../api/identity-queries
 import { useSession } from '../api/session.ts'
 import { PasswordChange } from '../forms/password-change.tsx'
 import { useText } from '../i18n/index.ts'
+import { Labels } from '../ui/labels.tsx'
 import { Copyable, Facts, PageHeader, Panel, Waiting, When } from '../ui/pieces.tsx'
 import { Problem } from '../ui/problem.tsx'
 import { scopeWord } from '../ui/scope.tsx'
@@ -25,7 +26,7 @@ export function ProfilePage() {
       <PageHeader title={session.user.name} line={t.profile.line}>
         <Button onClick={() => setChanging(true)}>{t.profile.changePassword}</Button>
       </PageHeader>
-      {changed && <Alert isInline variant="success" title={t.profile.passwordChanged} className="wisp-gap-below" />}
+      {changed && <Alert isInline variant="success" variantLabel="" title={t.profile.passwordChanged} className="wisp-gap-below" />}
       <div className="wisp-panels">
         <Panel title={t.users.one}>
           {query.isPending && <Waiting />}
@@ -39,18 +40,18 @@ export function ProfilePage() {
                 [t.description, user.description],
                 [
                   t.users.passwordExpires,
-                  user.password_expires_at == null ? t.users.never : <When key="expires" time={user.password_expires_at} />,
+                  user.password_expires_at == null ? t.users.never : <When key="expires" time={user.password_expires_at} coming />,
                 ],
               ]}
             />
           )}
         </Panel>
         <Panel title={t.projects.yourRoles}>
-          <LabelGroup numLabels={20} aria-label={t.projects.yourRoles}>
+          <Labels label={t.projects.yourRoles}>
             {session.roles.map((role) => (
               <Label key={role}>{role}</Label>
             ))}
-          </LabelGroup>
+          </Labels>
           <p className="wisp-subtle wisp-note-line">{scopeWord(t, session.scope)}</p>
         </Panel>
         <Panel title={t.projects.title} actions={<Link to="/projects">{t.projects.title}</Link>}>

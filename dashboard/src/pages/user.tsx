@@ -1,13 +1,14 @@
 // One user: what is known of them, the groups they are in, and the roles they have.
-import { Label, LabelGroup } from '@patternfly/react-core'
+import { Label } from '@patternfly/react-core'
 import { useQuery } from '@tanstack/react-query'
-import { getRouteApi, Link, useNavigate } from '@tanstack/react-router'
+import { getRouteApi, Link } from '@tanstack/react-router'
 import { groupsOfQuery, projectsQuery, userQuery } from '../api/identity-queries.ts'
 import type { User } from '../api/users.ts'
 import { useText } from '../i18n/index.ts'
 import { Assignments } from '../ui/assignments.tsx'
-import { DetailPage } from '../ui/detail-page.tsx'
+import { DetailPage, useLeave } from '../ui/detail-page.tsx'
 import { useDomainName } from '../ui/domain-filter.tsx'
+import { Labels } from '../ui/labels.tsx'
 import { ActionMenu } from '../ui/list.tsx'
 import { MaySee } from '../ui/may-see.tsx'
 import { Copyable, Facts, Panel, Waiting, When } from '../ui/pieces.tsx'
@@ -45,23 +46,22 @@ function Options({ options }: { options: User['options'] }) {
   if (set.length === 0) return null
   return (
     <Panel title={t.users.options}>
-      <LabelGroup numLabels={20} aria-label={t.users.options}>
+      <Labels label={t.users.options}>
         {set.map(([name, value]) => (
           <Label key={name}>{value === true ? (t.users.optionNames[name] ?? name) : `${name}: ${JSON.stringify(value)}`}</Label>
         ))}
-      </LabelGroup>
+      </Labels>
     </Panel>
   )
 }
 
 function OneUser() {
   const t = useText()
-  const navigate = useNavigate()
   const { userId } = route.useParams()
   const query = useQuery(userQuery(userId))
   const projects = useQuery(projectsQuery)
   const domainName = useDomainName()
-  const { actions, dialog } = useUserVerbs(() => void navigate({ to: '/users' }))
+  const { actions, dialog } = useUserVerbs(useLeave('/users'))
   const homeOf = ({ default_project_id: home }: User) => projects.data?.find(({ id }) => id === home)?.name ?? home
   return (
     <DetailPage
@@ -87,7 +87,7 @@ function OneUser() {
                   [t.users.defaultProject, homeOf(user)],
                   [
                     t.users.passwordExpires,
-                    user.password_expires_at == null ? t.users.never : <When key="expires" time={user.password_expires_at} />,
+                    user.password_expires_at == null ? t.users.never : <When key="expires" time={user.password_expires_at} coming />,
                   ],
                 ]}
               />

@@ -1,7 +1,8 @@
 // Asks before something that can't be taken back, naming exactly what it is done to.
-import { Button, Modal, ModalBody, ModalFooter, ModalHeader } from '@patternfly/react-core'
+import { Button, ModalBody, ModalFooter, ModalHeader } from '@patternfly/react-core'
 import { useMutation } from '@tanstack/react-query'
 import { useText } from '../i18n/index.ts'
+import { Dialog } from './dialog.tsx'
 import { Problem } from './problem.tsx'
 
 type ConfirmProps = {
@@ -18,10 +19,17 @@ type ConfirmProps = {
 
 export function Confirm({ title, line, objects, button, what, danger = true, run, close }: ConfirmProps) {
   const t = useText()
-  const mutation = useMutation({ mutationFn: run, onSuccess: close })
+  const mutation = useMutation({ mutationFn: run })
+  // Of one that was closed meanwhile nothing is left to close: another may be open.
+  const go = () => mutation.mutate(undefined, { onSuccess: close })
   return (
-    <Modal variant="small" isOpen onClose={close} aria-labelledby="confirm-title" aria-describedby="confirm-body">
-      <ModalHeader title={title} labelId="confirm-title" titleIconVariant={danger ? 'warning' : undefined} />
+    <Dialog variant="small" onClose={close} aria-labelledby="confirm-title" aria-describedby="confirm-body">
+      <ModalHeader
+        title={title}
+        labelId="confirm-title"
+        titleIconVariant={danger ? 'warning' : undefined}
+        titleScreenReaderText={danger ? `${t.warning}:` : undefined}
+      />
       <ModalBody id="confirm-body">
         <p>{line}</p>
         <ul className="wisp-confirm-names">
@@ -33,18 +41,13 @@ export function Confirm({ title, line, objects, button, what, danger = true, run
         {mutation.isError && <Problem error={mutation.error} what={what} />}
       </ModalBody>
       <ModalFooter>
-        <Button
-          variant={danger ? 'danger' : 'primary'}
-          onClick={() => mutation.mutate()}
-          isLoading={mutation.isPending}
-          isDisabled={mutation.isPending}
-        >
+        <Button variant={danger ? 'danger' : 'primary'} onClick={go} isLoading={mutation.isPending} isDisabled={mutation.isPending}>
           {button}
         </Button>
         <Button variant="link" onClick={close}>
           {t.cancel}
         </Button>
       </ModalFooter>
-    </Modal>
+    </Dialog>
   )
 }

@@ -1,11 +1,13 @@
 // Downloads an image with a progress bar. Where the browser can write a file while it arrives, it does; elsewhere the image is gathered in
 // memory first, and a large one is left to the command line.
-import { Alert, Button, Modal, ModalBody, ModalFooter, ModalHeader, Progress } from '@patternfly/react-core'
+import { Alert, Button, ModalBody, ModalFooter, ModalHeader, Progress } from '@patternfly/react-core'
 import { useMutation } from '@tanstack/react-query'
 import { useEffect, useRef, useState } from 'react'
 import type { Image } from '../api/image.ts'
 import { downloadImage, type Sink } from '../api/image-data.ts'
+import { shellWord } from '../api/shell.ts'
 import { useText } from '../i18n/index.ts'
+import { Dialog } from './dialog.tsx'
 import { bytes, saveBlob } from './format.ts'
 import { Copyable } from './pieces.tsx'
 import { Problem } from './problem.tsx'
@@ -32,7 +34,7 @@ export function Download({ image, close }: { image: Image; close: () => void }) 
   const [received, setReceived] = useState(0)
   const stop = useRef(new AbortController())
   const size = image.size ?? 0
-  const name = `${(image.name ?? image.id).replaceAll(/[\\/:*?"<>|]/g, '_')}.${image.disk_format ?? 'img'}`
+  const name = `${(image.name || image.id).replaceAll(/[\\/:*?"<>|]/g, '_')}.${image.disk_format ?? 'img'}`
   const pick = picker()
   const tooLarge = pick === undefined && size > mostInMemory
   const download = useMutation({
@@ -47,10 +49,10 @@ export function Download({ image, close }: { image: Image; close: () => void }) 
   })
   useEffect(() => () => stop.current.abort(), [])
   return (
-    <Modal variant="small" isOpen onClose={close} aria-labelledby="download-title">
-      <ModalHeader title={t.images.downloadTitle(image.name ?? image.id)} labelId="download-title" />
+    <Dialog variant="small" onClose={close} aria-labelledby="download-title">
+      <ModalHeader title={t.images.downloadTitle(image.name || image.id)} labelId="download-title" />
       <ModalBody className="wisp-column">
-        {tooLarge && <Alert isInline variant="info" title={t.images.tooLargeHere} />}
+        {tooLarge && <Alert isInline variant="info" variantLabel="" title={t.images.tooLargeHere} />}
         {download.isError && <Problem error={download.error} what={t.images.doing.download} />}
         {download.isPending && (
           <Progress
@@ -60,7 +62,7 @@ export function Download({ image, close }: { image: Image; close: () => void }) 
           />
         )}
         <p className="wisp-subtle">{t.images.orCommand}</p>
-        <Copyable value={`openstack image save --file ${name.replaceAll(' ', '_')} ${image.id}`} />
+        <Copyable value={`openstack image save --file ${shellWord(name.replaceAll(' ', '_'))} ${image.id}`} />
       </ModalBody>
       <ModalFooter>
         <Button onClick={() => download.mutate()} isDisabled={tooLarge || download.isPending} isLoading={download.isPending}>
@@ -70,6 +72,6 @@ export function Download({ image, close }: { image: Image; close: () => void }) 
           {download.isPending ? t.images.stopDownload : t.close}
         </Button>
       </ModalFooter>
-    </Modal>
+    </Dialog>
   )
 }

@@ -28,11 +28,12 @@ export function parseTime(text: string): number {
 
 /** Milliseconds as "0.4 s", "12 s", "3 min 5 s". */
 export function duration(milliseconds: number): string {
-  const seconds = Math.max(0, milliseconds) / 1000
-  if (seconds < 10) return `${seconds.toFixed(1)} s`
-  if (seconds < 60) return `${Math.round(seconds)} s`
+  const exact = Math.max(0, milliseconds) / 1000
+  const seconds = Math.round(exact)
+  if (exact < 9.95) return `${exact.toFixed(1)} s`
+  if (seconds < 60) return `${seconds} s`
   const minutes = Math.floor(seconds / 60)
-  if (minutes < 60) return `${minutes} min ${Math.round(seconds % 60)} s`
+  if (minutes < 60) return `${minutes} min ${seconds % 60} s`
   return `${Math.floor(minutes / 60)} h ${minutes % 60} min`
 }
 
@@ -46,11 +47,11 @@ const steps: [Intl.RelativeTimeFormatUnit, number][] = [
   ['second', 1],
 ]
 
-/** "5 minutes ago", in the language asked for. */
-export function ago(time: number, now: number, locale: string): string {
-  const seconds = Math.min(0, Math.round((time - now) / 1000))
-  const [unit, size] = steps.find(([, length]) => -seconds >= length) ?? ['second', 1]
-  return new Intl.RelativeTimeFormat(locale, { numeric: 'auto' }).format(Math.round(seconds / size), unit)
+/** "5 minutes ago" or "in 5 minutes", in the language asked for. */
+export function fromNow(time: number, now: number, locale: string): string {
+  const seconds = Math.round((time - now) / 1000)
+  const [unit, size] = steps.find(([, length]) => Math.abs(seconds) >= length) ?? ['second', 1]
+  return new Intl.RelativeTimeFormat(locale, { numeric: 'auto' }).format(Math.trunc(seconds / size), unit)
 }
 
 /** The part of a UUID that is enough to tell two apart. */

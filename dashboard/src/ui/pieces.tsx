@@ -7,7 +7,7 @@ import { type ReactNode, useEffect, useState } from 'react'
 import { isTransitional } from '../api/can.ts'
 import type { Server } from '../api/compute.ts'
 import { useLanguage, useText } from '../i18n/index.ts'
-import { ago, parseTime } from './format.ts'
+import { fromNow, parseTime } from './format.ts'
 
 type HeaderProps = { title: ReactNode; line?: ReactNode; back?: { to: string; text: string }; beside?: ReactNode; children?: ReactNode }
 
@@ -79,8 +79,11 @@ export function PortStatus({ status }: { status: string }) {
   return <StatusWord tone={tones[status] ?? 'idle'}>{t.portStatus[status] ?? status}</StatusWord>
 }
 
-/** How long ago, with the exact time on hover; counts on by itself. */
-export function When({ time }: { time: string | null | undefined }) {
+/**
+ * How long ago, with the exact time on hover; counts on by itself. What has happened is at most "now", though the clocks differ; `coming` is for
+ * what may be still to come.
+ */
+export function When({ time, coming = false }: { time: string | null | undefined; coming?: boolean }) {
   const { locale } = useLanguage()
   const [now, setNow] = useState(Date.now)
   useEffect(() => {
@@ -89,9 +92,10 @@ export function When({ time }: { time: string | null | undefined }) {
   }, [])
   if (time === null || time === undefined) return <>—</>
   const at = parseTime(time)
+  const present = Math.max(now, Date.now())
   return (
     <time dateTime={new Date(at).toISOString()} title={new Date(at).toLocaleString(locale)}>
-      {ago(at, Math.max(now, Date.now()), locale)}
+      {fromNow(coming ? at : Math.min(at, present), present, locale)}
     </time>
   )
 }

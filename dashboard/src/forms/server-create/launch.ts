@@ -2,6 +2,7 @@
 import type { Flavor, ServerCreate } from '../../api/compute.ts'
 import type { Image } from '../../api/image.ts'
 import type { Network, SecurityGroup } from '../../api/network.ts'
+import { shellWord } from '../../api/shell.ts'
 import type { Dictionary } from '../../i18n/index.ts'
 
 export type Launch = {
@@ -66,21 +67,19 @@ export function requestOf(launch: Launch): ServerCreate {
   }
 }
 
-const quoted = (word: string) => (/^[\w.:/@%+=-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`)
-
 /** The command that does the same, one option a line. User data goes through a file, as the client wants it. */
 export function commandOf(launch: Launch): string {
   const options = [
-    launch.image === undefined ? [] : ['--image', launch.image.name ?? launch.image.id],
+    launch.image === undefined ? [] : ['--image', launch.image.name || launch.image.id],
     launch.flavor === undefined ? [] : ['--flavor', launch.flavor.name],
     ...(launch.networks.length === 0 ? [['--no-network']] : launch.networks.map(({ name, id }) => ['--network', name || id])),
-    ...(launch.networks.length === 0 ? [] : launch.securityGroups.map(({ name }) => ['--security-group', name])),
+    ...(launch.networks.length === 0 ? [] : launch.securityGroups.map(({ name, id }) => ['--security-group', name || id])),
     launch.keyPair === undefined ? [] : ['--key-name', launch.keyPair],
     launch.userData === '' ? [] : ['--user-data', 'user-data.txt'],
     launch.configDrive ? ['--config-drive', 'True'] : [],
     launch.count > 1 ? ['--min', String(launch.count), '--max', String(launch.count)] : [],
     [launch.name.trim() === '' ? 'NAME' : launch.name.trim()],
   ]
-  const lines = options.filter((words) => words.length > 0).map((words) => words.map(quoted).join(' '))
+  const lines = options.filter((words) => words.length > 0).map((words) => words.map(shellWord).join(' '))
   return ['openstack server create', ...lines].join(' \\\n  ')
 }
