@@ -68,7 +68,7 @@ const servers = createRoute({
   validateSearch: (search): ServersSearch => ({
     name: words(search.name),
     status: text(search.status),
-    sort: typeof search.sort === 'string' && search.sort in serverSortKeys ? (search.sort as ServerSort) : undefined,
+    sort: typeof search.sort === 'string' && Object.hasOwn(serverSortKeys, search.sort) ? (search.sort as ServerSort) : undefined,
     dir: search.dir === 'asc' || search.dir === 'desc' ? search.dir : undefined,
     limit: typeof search.limit === 'number' && search.limit > 0 && search.limit <= 200 ? search.limit : undefined,
     after: text(search.after),

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, afterEach, before, beforeEach, test } from 'node:test'
 import { promisify } from 'node:util'
-import type { Browser, Page } from 'playwright-core'
+import type { Browser, Page, Route } from 'playwright-core'
 import { type Mock, startMock } from './mock/server.ts'
 import * as steps from './steps.ts'
 
@@ -313,4 +313,127 @@ test('language and appearance can be changed and are remembered', async () => {
   await page.reload()
   await page.getByRole('heading', { name: '概览' }).waitFor()
   assert.equal(await page.locator('html.pf-v6-theme-dark').count(), 1)
+})
+
+/** Holds back what the page posts to this address until it is let go, and counts it. */
+async function holdPosts(address: string): Promise<{ count: () => number; letGo: () => void }> {
+  let posts = 0
+  let letGo = () => {}
+  const held = new Promise<void>((resolve) => {
+    letGo = resolve
+  })
+  await page.route(address, async (route: Route) => {
+    if (route.request().method() === 'POST') {
+      posts += 1
+      await held
+    }
+    await route.fallback()
+  })
+  return { count: () => posts, letGo }
+}
+
+test('what is sent by a double click, or by Enter twice, is made once', async () => {
+  await steps.logIn(page, demo())
+  await page.getByRole('link', { name: 'Security groups', exact: true }).click()
+  await page.getByRole('button', { name: 'Create security group' }).click()
+  await page.locator('#group-name').fill('once')
+  const groups = await holdPosts('**/network/v2.0/security-groups')
+  await page.getByRole('dialog').getByRole('button', { name: 'Create', exact: true }).dblclick()
+  groups.letGo()
+  await page.getByRole('heading', { name: 'once', level: 1 }).waitFor()
+  assert.equal(groups.count(), 1)
+  await page.goto(`${mock.url}/dashboard/servers/launch`)
+  await page.locator('#server-name').fill('single')
+  const servers = await holdPosts('**/compute/v2.1/servers')
+  await page.locator('#server-name').press('Enter')
+  await page.locator('#server-name').press('Enter')
+  servers.letGo()
+  await page.getByRole('heading', { name: 'single', level: 1 }).waitFor()
+  assert.equal(servers.count(), 1)
+  assert.deepEqual(errors, [])
+})
+
+test('a private key that is on its way is handed over, whatever is pressed meanwhile', async () => {
+  await steps.logIn(page, demo())
+  await page.getByRole('link', { name: 'Key pairs', exact: true }).first().click()
+  await page.getByRole('button', { name: 'Create key pair' }).first().click()
+  await page.locator('#key-name').fill('my key')
+  const pairs = await holdPosts('**/compute/v2.1/os-keypairs')
+  const dialog = page.getByRole('dialog')
+  await dialog.getByRole('button', { name: 'Create', exact: true }).click()
+  await page.keyboard.press('Escape')
+  assert.equal(await dialog.getByRole('button', { name: 'Cancel' }).isDisabled(), true)
+  pairs.letGo()
+  await dialog.getByText("chmod 600 'my key.pem'").waitFor()
+})
+
+test('a form that was closed while its answer was late leaves the next one alone, and the person where they are', async () => {
+  await steps.logIn(page, demo())
+  await page.getByRole('link', { name: 'Security groups', exact: true }).click()
+  const create = page.getByRole('button', { name: 'Create security group' })
+  await create.click()
+  await page.locator('#group-name').fill('late')
+  const groups = await holdPosts('**/network/v2.0/security-groups')
+  await page.getByRole('dialog').getByRole('button', { name: 'Create', exact: true }).click()
+  await page.keyboard.press('Escape')
+  await create.click()
+  await page.locator('#group-name').fill('next')
+  groups.letGo()
+  await page.getByRole('row', { name: /late/, includeHidden: true }).waitFor()
+  assert.equal(await page.locator('#group-name').inputValue(), 'next')
+  await page.keyboard.press('Escape')
+  // What had the focus before a dialog has it again: the menu's button, because the menu is gone.
+  const menu = page.getByRole('button', { name: 'More actions: late' })
+  await menu.click()
+  await page.getByRole('menuitem', { name: 'Delete' }).click()
+  await page.getByRole('dialog').waitFor()
+  await page.keyboard.press('Escape')
+  await page.waitForFunction(() => document.activeElement?.getAttribute('aria-label') === 'More actions: late')
+})
+
+test('names without a blank, or none at all, break no page, on a screen and on a telephone', async () => {
+  const long = 'W'.repeat(255)
+  const nameless = { id: 'nameless', name: '', description: '', project_id: mock.cloud.projects[1]?.id }
+  mock.cloud.groups.set('nameless', nameless)
+  mock.cloud.groups.set('long', { ...nameless, id: 'long', name: long, description: long })
+  mock.cloud.keyPairs.set(long, {
+    name: long,
+    fingerprint: '17:8b:1e:54:2f:f2:48:54:de:16:8f:7b:95:b7:00:97',
+    public_key: 'ssh-rsa A',
+    type: 'ssh',
+  })
+  for (const network of mock.cloud.networks.values()) network.name = long
+  for (const subnet of mock.cloud.subnets.values()) subnet.name = long
+  for (const image of mock.cloud.images.values())
+    Object.assign(image, { name: long, tags: Array.from({ length: 30 }, (_, n) => `tag-${n}`) })
+  await steps.logIn(page, demo())
+  await page.evaluate(() => localStorage.setItem('wisp.language', 'zh'))
+  const network = [...mock.cloud.networks.keys()][0]
+  const image = [...mock.cloud.images.keys()][0]
+  const pages = {
+    1440: ['security-groups', 'key-pairs', `networks/${network}`, 'images'],
+    390: ['security-groups/long', 'servers/launch'],
+  }
+  for (const [width, paths] of Object.entries(pages)) {
+    await page.setViewportSize({ width: Number(width), height: 844 })
+    for (const path of paths) {
+      await page.goto(`${mock.url}/dashboard/${path}`)
+      await page.getByText(long).first().waitFor()
+      const [wide, room] = await page.locator('#main').evaluate((main) => [main.scrollWidth, main.clientWidth])
+      assert.ok(wide !== undefined && room !== undefined && wide <= room, `${path} is ${wide} wide and has ${room}, on a page of ${width}`)
+    }
+  }
+  await page.getByRole('checkbox', { name: 'nameless' }).waitFor()
+  await page.goto(`${mock.url}/dashboard/images/${image}`)
+  await page.getByRole('button', { name: '另外 10 个' }).click()
+  await page.getByText('tag-29', { exact: true }).waitFor()
+  await page
+    .locator('.wisp-page-actions')
+    .getByRole('button', { name: /^更多操作/ })
+    .click()
+  await page.getByRole('menuitem', { name: '下载' }).click()
+  const close = page.getByRole('dialog').getByRole('button', { name: '关闭', exact: true })
+  await close.nth(1).waitFor()
+  await close.first().click()
+  assert.deepEqual(errors, [])
 })

@@ -22,7 +22,6 @@ export function DomainEdit({ domain, close }: { domain?: Domain; close: () => vo
     },
     onSuccess: () => {
       void queryClient.invalidateQueries({ queryKey: keys.domains })
-      close()
     },
   })
   return (
@@ -33,7 +32,7 @@ export function DomainEdit({ domain, close }: { domain?: Domain; close: () => vo
       error={save.error}
       busy={save.isPending}
       ready={name.trim() !== ''}
-      submit={() => save.mutate()}
+      submit={() => save.mutate(undefined, { onSuccess: close })}
       close={close}
     >
       <Field label={t.name} id="domain-name" required>

@@ -50,7 +50,6 @@ export function GrantRole({ target, actor, close }: GrantRoleProps) {
       }),
     onSuccess: () => {
       void queryClient.invalidateQueries({ queryKey: keys.assignments })
-      close()
     },
   })
   return (
@@ -61,7 +60,7 @@ export function GrantRole({ target, actor, close }: GrantRoleProps) {
       error={give.error}
       busy={give.isPending}
       ready={role !== '' && (picked !== undefined || onSystem)}
-      submit={() => give.mutate()}
+      submit={() => give.mutate(undefined, { onSuccess: close })}
       close={close}
     >
       <div className="wisp-pair">

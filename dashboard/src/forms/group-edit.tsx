@@ -24,12 +24,14 @@ export function GroupEdit({ group, close, done }: { group?: Group; close: () => 
       const fields = { name: name.trim(), description }
       return group === undefined ? createGroup({ ...fields, domain_id: domain }) : changeGroup(group.id, fields)
     },
-    onSuccess: ({ id }) => {
+    onSuccess: () => {
       void queryClient.invalidateQueries({ queryKey: keys.groups })
-      close()
-      done?.(id)
     },
   })
+  const finish = (id: string) => {
+    close()
+    done?.(id)
+  }
   return (
     <FormModal
       title={fresh ? t.groups.create : t.groups.edit}
@@ -38,7 +40,7 @@ export function GroupEdit({ group, close, done }: { group?: Group; close: () => 
       error={save.error}
       busy={save.isPending}
       ready={name.trim() !== ''}
-      submit={() => save.mutate()}
+      submit={() => save.mutate(undefined, { onSuccess: ({ id }) => finish(id) })}
       close={close}
     >
       <Field label={t.name} id="group-name" required>

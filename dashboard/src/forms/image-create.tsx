@@ -69,11 +69,11 @@ export function ImageCreate({ close, done }: { close: () => void; done: (imageId
       return image.id
     },
     onSettled: () => void queryClient.invalidateQueries({ queryKey: keys.images }),
-    onSuccess: (imageId) => {
-      close()
-      if (imageId !== undefined) done(imageId)
-    },
   })
+  const finish = (imageId: string | undefined) => {
+    close()
+    if (imageId !== undefined) done(imageId)
+  }
   const busy = create.isPending
   const choose = (next: Source) => {
     const { file, uri } = next
@@ -96,7 +96,7 @@ export function ImageCreate({ close, done }: { close: () => void; done: (imageId
       error={create.error}
       busy={busy}
       ready={isComplete(source) && name.trim() !== '' && given.error === undefined}
-      submit={() => create.mutate()}
+      submit={() => create.mutate(undefined, { onSuccess: finish })}
       closeWord={uploading ? t.close : undefined}
       close={uploading ? () => upload.end('closed') : close}
     >

@@ -53,7 +53,6 @@ export function ImageEdit({ image, close }: { image: Image; close: () => void })
     mutationFn: () => changeImage(image.id, changes),
     onSuccess: () => {
       void queryClient.invalidateQueries({ queryKey: keys.images })
-      close()
     },
   })
   const formats = (value: string, choices: string[], set: (next: string) => void, id: string) => (
@@ -72,7 +71,7 @@ export function ImageEdit({ image, close }: { image: Image; close: () => void })
       error={change.error}
       busy={change.isPending}
       ready={changes.length > 0 && name.trim() !== ''}
-      submit={() => change.mutate()}
+      submit={() => change.mutate(undefined, { onSuccess: close })}
       close={close}
     >
       <Field label={t.name} id="image-name" required>

@@ -23,20 +23,19 @@ export function ImageUpload({ image, there, close }: { image: Image; there?: str
       else if (source.file !== undefined) await upload.run(image.id, source.file, source.store, anew)
     },
     onSettled: () => void queryClient.invalidateQueries({ queryKey: keys.images }),
-    onSuccess: close,
   })
   const begun = image.status === 'uploading'
   const uploading = send.isPending && source.from === 'file'
   const other = send.error instanceof OtherFile
   return (
     <FormModal
-      title={begun ? t.images.goOnInto(image.name ?? image.id) : t.images.uploadInto(image.name ?? image.id)}
+      title={begun ? t.images.goOnInto(image.name || image.id) : t.images.uploadInto(image.name || image.id)}
       button={source.from === 'web' ? t.images.import : begun ? t.images.goOnUpload : t.images.upload}
       what={source.from === 'web' ? t.images.doing.import : t.images.doing.upload}
       error={other ? null : send.error}
       busy={send.isPending}
       ready={isComplete(source)}
-      submit={() => send.mutate(false)}
+      submit={() => send.mutate(false, { onSuccess: close })}
       closeWord={uploading ? t.close : undefined}
       close={uploading ? () => upload.end('closed') : close}
     >
@@ -45,8 +44,9 @@ export function ImageUpload({ image, there, close }: { image: Image; there?: str
         <Alert
           isInline
           variant="warning"
+          variantLabel={`${t.warning}:`}
           title={t.images.otherFile}
-          actionLinks={<AlertActionLink onClick={() => send.mutate(true)}>{t.images.beginAnew}</AlertActionLink>}
+          actionLinks={<AlertActionLink onClick={() => send.mutate(true, { onSuccess: close })}>{t.images.beginAnew}</AlertActionLink>}
         >
           {t.images.otherFileLine}
         </Alert>

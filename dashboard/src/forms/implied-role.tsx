@@ -16,7 +16,6 @@ export function ImpliedRole({ role, among, close }: { role: Role; among: Role[];
     mutationFn: () => implyRole(role.id, implied),
     onSuccess: () => {
       void queryClient.invalidateQueries({ queryKey: keys.roles })
-      close()
     },
   })
   return (
@@ -27,7 +26,7 @@ export function ImpliedRole({ role, among, close }: { role: Role; among: Role[];
       error={save.error}
       busy={save.isPending}
       ready={implied !== ''}
-      submit={() => save.mutate()}
+      submit={() => save.mutate(undefined, { onSuccess: close })}
       close={close}
     >
       <Field label={t.roles.alsoGets(role.name)} id="implied-role" required>

@@ -18,12 +18,12 @@ export function KeyPairImport({ close, done }: { close: () => void; done?: (name
   const key = publicKey.trim()
   const load = useMutation({
     mutationFn: () => importKeyPair(name.trim(), key),
-    onSuccess: async () => {
-      await queryClient.invalidateQueries({ queryKey: keys.keyPairs })
-      done?.(name.trim())
-      close()
-    },
+    onSuccess: () => queryClient.invalidateQueries({ queryKey: keys.keyPairs }),
   })
+  const finish = () => {
+    done?.(name.trim())
+    close()
+  }
   const bad = key !== '' && !looksLikeKey(key) ? t.keyPairs.publicKeyBad : undefined
   return (
     <FormModal
@@ -33,7 +33,7 @@ export function KeyPairImport({ close, done }: { close: () => void; done?: (name
       error={load.error}
       busy={load.isPending}
       ready={name.trim() !== '' && key !== '' && bad === undefined}
-      submit={() => load.mutate()}
+      submit={() => load.mutate(undefined, { onSuccess: finish })}
       close={close}
     >
       <Field label={t.name} id="key-name" required>

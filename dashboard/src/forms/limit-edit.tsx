@@ -48,7 +48,6 @@ export function LimitEdit({ of, own = false, projectId, services, close }: Limit
     },
     onSuccess: () => {
       void queryClient.invalidateQueries({ queryKey: keys.unifiedLimits })
-      close()
     },
   })
   return (
@@ -59,7 +58,7 @@ export function LimitEdit({ of, own = false, projectId, services, close }: Limit
       error={save.error}
       busy={save.isPending}
       ready={good && (!fresh || (service !== '' && resource.trim() !== ''))}
-      submit={() => save.mutate()}
+      submit={() => save.mutate(undefined, { onSuccess: close })}
       close={close}
     >
       {fresh ? (

@@ -44,7 +44,6 @@ export function NetworkCreate({ network, close }: { network?: { id: string; name
     onSettled: () => {
       for (const queryKey of [keys.networks, keys.subnets, keys.networkQuotas]) void queryClient.invalidateQueries({ queryKey })
     },
-    onSuccess: close,
   })
   const bad = cidr.trim() !== '' && !looksLikeCidr(cidr.trim()) ? t.networks.cidrBad : undefined
   return (
@@ -55,7 +54,7 @@ export function NetworkCreate({ network, close }: { network?: { id: string; name
       error={create.error}
       busy={create.isPending}
       ready={(name.trim() !== '' || network !== undefined) && (!withSubnet || (cidr.trim() !== '' && bad === undefined))}
-      submit={() => create.mutate()}
+      submit={() => create.mutate(undefined, { onSuccess: close })}
       close={close}
     >
       <Field label={network === undefined ? t.name : t.networks.subnetName} id="network-name" required={network === undefined}>

@@ -15,7 +15,6 @@ export function PasswordSet({ user, close }: { user: User; close: () => void }) 
     mutationFn: (next: string) => changeUser(user.id, { password: next }),
     onSuccess: () => {
       void queryClient.invalidateQueries({ queryKey: keys.users })
-      close()
     },
   })
   return (
@@ -26,7 +25,7 @@ export function PasswordSet({ user, close }: { user: User; close: () => void }) 
       error={save.error}
       busy={save.isPending}
       ready={password !== undefined}
-      submit={() => password !== undefined && save.mutate(password)}
+      submit={() => password !== undefined && save.mutate(password, { onSuccess: close })}
       close={close}
     >
       <p className="wisp-subtle">{t.users.setPasswordLine}</p>

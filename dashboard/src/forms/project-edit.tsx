@@ -26,6 +26,7 @@ export function ProjectEdit({ project, parent, close, done }: ProjectEditProps) 
   const [description, setDescription] = useState(project?.description ?? '')
   const [domain, setDomain] = useState(parent?.domain_id ?? home)
   const [above, setAbove] = useState(parent?.id)
+  const [unclear, setUnclear] = useState(false)
   const [tags, setTags] = useState(project?.tags?.join(', ') ?? '')
   const [enabled, setEnabled] = useState(project?.enabled ?? true)
   const save = useMutation({
@@ -34,12 +35,20 @@ export function ProjectEdit({ project, parent, close, done }: ProjectEditProps) 
       if (project !== undefined) return changeProject(project.id, fields)
       return createProject({ ...fields, domain_id: domain, ...(above === undefined ? {} : { parent_id: above }) })
     },
-    onSuccess: ({ id }) => {
+    onSuccess: () => {
       void queryClient.invalidateQueries({ queryKey: keys.projects })
-      close()
-      done?.(id)
     },
   })
+  // What is above is in the same domain; the field begins anew with it.
+  const move = (next: string) => {
+    setDomain(next)
+    setUnclear(false)
+    setAbove(next === parent?.domain_id ? parent.id : undefined)
+  }
+  const finish = (id: string) => {
+    close()
+    done?.(id)
+  }
   return (
     <FormModal
       title={fresh ? t.projects.create : t.projects.edit}
@@ -47,8 +56,8 @@ export function ProjectEdit({ project, parent, close, done }: ProjectEditProps) 
       what={fresh ? t.projects.doing.create : t.projects.doing.change}
       error={save.error}
       busy={save.isPending}
-      ready={name.trim() !== ''}
-      submit={() => save.mutate()}
+      ready={name.trim() !== '' && !unclear}
+      submit={() => save.mutate(undefined, { onSuccess: ({ id }) => finish(id) })}
       close={close}
     >
       <Field label={t.name} id="project-name" required>
@@ -60,7 +69,7 @@ export function ProjectEdit({ project, parent, close, done }: ProjectEditProps) 
       {fresh && (
         <div className="wisp-pair">
           <Field label={t.domains.one} id="project-domain">
-            <DomainChoice id="project-domain" value={domain} change={setDomain} />
+            <DomainChoice id="project-domain" value={domain} change={move} />
           </Field>
           <Field label={t.projects.parent} id="project-parent" help={t.projects.parentHelp}>
             <Pick
@@ -68,7 +77,10 @@ export function ProjectEdit({ project, parent, close, done }: ProjectEditProps) 
               id="project-parent"
               among={(projects.data ?? []).filter(({ domain_id }) => domain_id === domain)}
               initial={parent?.id}
-              change={setAbove}
+              change={(id, nothingSo) => {
+                setAbove(id)
+                setUnclear(nothingSo)
+              }}
             />
           </Field>
         </div>

@@ -26,7 +26,6 @@ export function QuotaEdit({ service, projectId, quotas, close }: QuotaEditProps)
     onSuccess: () => {
       for (const queryKey of [keys.computeQuotas(projectId), keys.networkQuotas, keys.limits])
         void queryClient.invalidateQueries({ queryKey })
-      close()
     },
   })
   return (
@@ -37,7 +36,7 @@ export function QuotaEdit({ service, projectId, quotas, close }: QuotaEditProps)
       error={save.error}
       busy={save.isPending}
       ready={changed.length > 0 && changed.every((name) => isLimit(values[name] ?? ''))}
-      submit={() => save.mutate()}
+      submit={() => save.mutate(undefined, { onSuccess: close })}
       close={close}
     >
       <p className="wisp-subtle">{t.limits.unlimitedHelp}</p>

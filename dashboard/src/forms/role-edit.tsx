@@ -26,7 +26,6 @@ export function RoleEdit({ role, domain, close }: { role?: Role; domain: string 
     },
     onSuccess: () => {
       void queryClient.invalidateQueries({ queryKey: keys.roles })
-      close()
     },
   })
   return (
@@ -37,7 +36,7 @@ export function RoleEdit({ role, domain, close }: { role?: Role; domain: string 
       error={save.error}
       busy={save.isPending}
       ready={name.trim() !== ''}
-      submit={() => save.mutate()}
+      submit={() => save.mutate(undefined, { onSuccess: close })}
       close={close}
     >
       <Field label={t.name} id="role-name" required>

@@ -15,10 +15,9 @@ export function SecurityGroupCreate({ close, done }: { close: () => void; done: 
   const [description, setDescription] = useState('')
   const create = useMutation({
     mutationFn: () => createSecurityGroup(name.trim(), description.trim()),
-    onSuccess: ({ id }) => {
+    onSuccess: () => {
       void queryClient.invalidateQueries({ queryKey: keys.securityGroups })
       void queryClient.invalidateQueries({ queryKey: keys.networkQuotas })
-      done(id)
     },
   })
   return (
@@ -29,7 +28,7 @@ export function SecurityGroupCreate({ close, done }: { close: () => void; done: 
       error={create.error}
       busy={create.isPending}
       ready={name.trim() !== ''}
-      submit={() => create.mutate()}
+      submit={() => create.mutate(undefined, { onSuccess: ({ id }) => done(id) })}
       close={close}
     >
       <Field label={t.name} id="group-name" required>

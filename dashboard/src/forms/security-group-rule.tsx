@@ -47,7 +47,6 @@ export function SecurityGroupRuleCreate({ groupId, close }: { groupId: string; c
     },
     onSuccess: () => {
       void queryClient.invalidateQueries({ queryKey: keys.securityGroups })
-      close()
     },
   })
   return (
@@ -58,7 +57,7 @@ export function SecurityGroupRuleCreate({ groupId, close }: { groupId: string; c
       error={add.error}
       busy={add.isPending}
       ready={!bad}
-      submit={() => add.mutate()}
+      submit={() => add.mutate(undefined, { onSuccess: close })}
       close={close}
     >
       <Field label={t.securityGroups.what} id="preset">

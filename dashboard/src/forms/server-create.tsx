@@ -126,16 +126,19 @@ export function ServerCreatePage() {
   const launch = launchOf(chosen, offer)
   const create = useMutation({
     mutationFn: () => createServer(requestOf(launch)),
-    onSuccess: ({ id }) => {
+    onSuccess: () => {
       void queryClient.invalidateQueries({ queryKey: keys.serverLists })
       void queryClient.invalidateQueries({ queryKey: keys.limits })
-      if (launch.count > 1) void navigate({ to: '/servers' })
-      else void navigate({ to: '/servers/$serverId', params: { serverId: id } })
     },
   })
+  const show = ({ id }: { id: string }) => {
+    if (launch.count > 1) void navigate({ to: '/servers' })
+    else void navigate({ to: '/servers/$serverId', params: { serverId: id } })
+  }
   const submit = () => {
+    if (create.isPending) return
     setAsked(true)
-    if (missing(launch, t).length === 0) create.mutate()
+    if (missing(launch, t).length === 0) create.mutate(undefined, { onSuccess: show })
   }
   const header = <PageHeader title={t.launch.title} line={t.launch.line} back={{ to: '/servers', text: t.servers.title }} />
   const frame = (content: ReactNode) => (
@@ -206,7 +209,7 @@ export function ServerCreatePage() {
             choose={(imageId) => set({ imageId })}
             cards={offer.images.map(({ id, name, size, disk_format, visibility }) => ({
               id,
-              title: name ?? id,
+              title: name || id,
               line: [size === null ? '' : bytes(size), disk_format, visibility === 'public' ? t.launch.public : '']
                 .filter(Boolean)
                 .join(' · '),
@@ -239,7 +242,7 @@ export function ServerCreatePage() {
             change={(networkIds) => set({ networkIds })}
             boxes={offer.networks.map(({ id, name }) => ({
               id,
-              title: name,
+              title: name || id,
               line:
                 offer.subnets
                   .filter(({ network_id }) => network_id === id)
@@ -253,7 +256,7 @@ export function ServerCreatePage() {
             name="group"
             chosen={launch.securityGroups.map(({ id }) => id)}
             change={(groupIds) => set({ groupIds })}
-            boxes={offer.groups.map(({ id, name, description }) => ({ id, title: name, line: description }))}
+            boxes={offer.groups.map(({ id, name, description }) => ({ id, title: name || id, line: description }))}
           />
         </Section>
         <Section number={6} title={t.launch.keyPair} help={t.launch.keyPairHelp}>

@@ -28,6 +28,7 @@ export function UserEdit({ user, close, done }: { user?: User; close: () => void
   const [email, setEmail] = useState(user?.email ?? '')
   const [description, setDescription] = useState(user?.description ?? '')
   const [project, setProject] = useState(user?.default_project_id ?? undefined)
+  const [unclear, setUnclear] = useState(false)
   const [password, setPassword] = useState<string>()
   const [mustChange, setMustChange] = useState(false)
   const [role, setRole] = useState<string>()
@@ -57,13 +58,15 @@ export function UserEdit({ user, close, done }: { user?: User; close: () => void
         await grant({ role: chosenRole, actor: { kind: 'user', id: made.id }, target: { kind: 'project', id: project }, inherited: false })
       return made
     },
-    onSuccess: ({ id }) => {
+    onSuccess: () => {
       void queryClient.invalidateQueries({ queryKey: keys.users })
       void queryClient.invalidateQueries({ queryKey: keys.assignments })
-      close()
-      done?.(id)
     },
   })
+  const finish = (id: string) => {
+    close()
+    done?.(id)
+  }
   return (
     <FormModal
       title={fresh ? t.users.create : t.users.edit}
@@ -71,8 +74,8 @@ export function UserEdit({ user, close, done }: { user?: User; close: () => void
       what={fresh ? t.users.doing.create : t.users.doing.change}
       error={save.error}
       busy={save.isPending}
-      ready={name.trim() !== '' && (!fresh || password !== undefined)}
-      submit={() => save.mutate()}
+      ready={name.trim() !== '' && !unclear && (!fresh || password !== undefined)}
+      submit={() => save.mutate(undefined, { onSuccess: ({ id }) => finish(id) })}
       close={close}
     >
       <div className="wisp-pair">
@@ -109,7 +112,10 @@ export function UserEdit({ user, close, done }: { user?: User; close: () => void
             id="user-project"
             among={(projects.data ?? []).map(({ id, name: title, domain_id }) => ({ id, name: title, of: domainName(domain_id) }))}
             initial={user?.default_project_id ?? undefined}
-            change={setProject}
+            change={(id, nothingSo) => {
+              setProject(id)
+              setUnclear(nothingSo)
+            }}
           />
         </Field>
         {fresh && project !== undefined && (

@@ -1,10 +1,10 @@
 // One domain: what it holds, and who has which role on it.
 import { useQuery } from '@tanstack/react-query'
-import { getRouteApi, Link, useNavigate } from '@tanstack/react-router'
+import { getRouteApi, Link } from '@tanstack/react-router'
 import { domainQuery, groupsQuery, projectsQuery, usersQuery } from '../api/identity-queries.ts'
 import { useText } from '../i18n/index.ts'
 import { Assignments } from '../ui/assignments.tsx'
-import { DetailPage } from '../ui/detail-page.tsx'
+import { DetailPage, useLeave } from '../ui/detail-page.tsx'
 import { useDomainVerbs } from '../ui/domain-verbs.tsx'
 import { ActionMenu } from '../ui/list.tsx'
 import { MaySee } from '../ui/may-see.tsx'
@@ -15,13 +15,12 @@ const route = getRouteApi('/inside/domains/$domainId')
 
 function OneDomain() {
   const t = useText()
-  const navigate = useNavigate()
   const { domainId } = route.useParams()
   const query = useQuery(domainQuery(domainId))
   const users = useQuery(usersQuery)
   const groups = useQuery(groupsQuery)
   const projects = useQuery(projectsQuery)
-  const { actions, dialog } = useDomainVerbs(() => void navigate({ to: '/domains' }))
+  const { actions, dialog } = useDomainVerbs(useLeave('/domains'))
   const count = (rows: { domain_id: string }[] | undefined) => rows?.filter(({ domain_id }) => domain_id === domainId).length ?? '…'
   const search = { domain: domainId }
   return (

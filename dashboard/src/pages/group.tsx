@@ -1,7 +1,7 @@
 // One group: who is in it, and the roles that gives them.
 import { Button } from '@patternfly/react-core'
 import { useMutation, useQuery } from '@tanstack/react-query'
-import { getRouteApi, Link, useNavigate } from '@tanstack/react-router'
+import { getRouteApi, Link } from '@tanstack/react-router'
 import { useState } from 'react'
 import { roleCan } from '../api/can.ts'
 import { groupQuery, usersInGroupQuery, usersQuery } from '../api/identity-queries.ts'
@@ -12,7 +12,7 @@ import { addToGroup, removeFromGroup } from '../api/users.ts'
 import { useText } from '../i18n/index.ts'
 import { Assignments } from '../ui/assignments.tsx'
 import { Collection } from '../ui/collection.tsx'
-import { DetailPage } from '../ui/detail-page.tsx'
+import { DetailPage, useLeave } from '../ui/detail-page.tsx'
 import { useDomainName } from '../ui/domain-filter.tsx'
 import { Field } from '../ui/field.tsx'
 import { useGroupVerbs } from '../ui/group-verbs.tsx'
@@ -56,7 +56,7 @@ function Members({ groupId }: { groupId: string }) {
           className="wisp-add"
           onSubmit={(event) => {
             event.preventDefault()
-            if (picked !== undefined) add.mutate(picked)
+            if (picked !== undefined && !add.isPending) add.mutate(picked)
           }}
         >
           <Field label={t.groups.addUser} id="group-user" help={t.pickHelp}>
@@ -100,11 +100,10 @@ function Members({ groupId }: { groupId: string }) {
 
 function OneGroup() {
   const t = useText()
-  const navigate = useNavigate()
   const { groupId } = route.useParams()
   const query = useQuery(groupQuery(groupId))
   const domainName = useDomainName()
-  const { actions, dialog } = useGroupVerbs(() => void navigate({ to: '/groups' }))
+  const { actions, dialog } = useGroupVerbs(useLeave('/groups'))
   return (
     <DetailPage
       query={query}

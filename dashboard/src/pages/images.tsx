@@ -18,6 +18,7 @@ import type { ImagesSearch } from '../routes.tsx'
 import { Collection } from '../ui/collection.tsx'
 import { bytes, shortId } from '../ui/format.ts'
 import { useImageActions } from '../ui/image-actions.tsx'
+import { Labels } from '../ui/labels.tsx'
 import { type Column, List } from '../ui/list.tsx'
 import { NameFilter } from '../ui/name-filter.tsx'
 import { Pages, pageOf } from '../ui/pages.tsx'
@@ -55,11 +56,13 @@ function useColumns(show: ImageShow, openTag: (tag: string) => void): Column<Ima
           <Link to="/images/$imageId" params={{ imageId: id }}>
             {name || id}
           </Link>{' '}
-          {tags.map((tag) => (
-            <Label key={tag} isCompact onClick={() => openTag(tag)}>
-              {tag}
-            </Label>
-          ))}
+          <Labels label={`${name || id}: ${t.images.tags}`} most={6}>
+            {tags.map((tag) => (
+              <Label key={tag} isCompact onClick={() => openTag(tag)}>
+                {tag}
+              </Label>
+            ))}
+          </Labels>
         </span>
       ),
     },

@@ -50,7 +50,7 @@ export function LoginPage() {
   const ended = whyEnded()
   const submit = (event: FormEvent) => {
     event.preventDefault()
-    if (user !== '' && password !== '') attempt.mutate(undefined)
+    if (user !== '' && password !== '' && !attempt.isPending) attempt.mutate(undefined)
   }
   if (currentSession() !== undefined && attempt.isIdle) return <Navigate to="/" />
   return (
@@ -72,10 +72,13 @@ export function LoginPage() {
           <Alert
             isInline
             variant={ended === 'expired' ? 'warning' : 'info'}
+            variantLabel=""
             title={ended === 'expired' ? t.logIn.expired : t.logIn.loggedOut}
           />
         )}
-        {attempt.error instanceof NoProject && <Alert isInline variant="warning" title={t.logIn.noProject(user || t.logIn.you)} />}
+        {attempt.error instanceof NoProject && (
+          <Alert isInline variant="warning" variantLabel={`${t.warning}:`} title={t.logIn.noProject(user || t.logIn.you)} />
+        )}
         {attempt.isError && !(attempt.error instanceof NoProject) && <Problem error={attempt.error} what={t.logIn.doing} />}
         <Form onSubmit={submit}>
           <FormGroup label={t.logIn.user} fieldId="user">

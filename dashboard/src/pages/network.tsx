@@ -1,7 +1,7 @@
 // One network: its subnets, and what is attached to it.
 import { Button } from '@patternfly/react-core'
 import { useQuery } from '@tanstack/react-query'
-import { getRouteApi, Link, useNavigate } from '@tanstack/react-router'
+import { getRouteApi, Link } from '@tanstack/react-router'
 import { useState } from 'react'
 import { networkCan } from '../api/can.ts'
 import { keys } from '../api/keys.ts'
@@ -12,7 +12,7 @@ import { isAdmin, useSession } from '../api/session.ts'
 import { NetworkCreate } from '../forms/network-create.tsx'
 import { useText } from '../i18n/index.ts'
 import { Confirm } from '../ui/confirm.tsx'
-import { DetailPage } from '../ui/detail-page.tsx'
+import { DetailPage, useLeave } from '../ui/detail-page.tsx'
 import { shortId } from '../ui/format.ts'
 import { ActionMenu, List } from '../ui/list.tsx'
 import { Copyable, Facts, Panel, PortStatus, Waiting } from '../ui/pieces.tsx'
@@ -65,7 +65,7 @@ function Ports({ networkId }: { networkId: string }) {
 export function NetworkPage() {
   const t = useText()
   const session = useSession()
-  const navigate = useNavigate()
+  const leave = useLeave('/networks')
   const { networkId } = route.useParams()
   const query = useQuery(networkQuery(networkId))
   const ports = useQuery(portsQuery({ network_id: networkId }))
@@ -92,7 +92,7 @@ export function NetworkPage() {
               </Button>
             )}
             <ActionMenu
-              label={`${t.moreActions}: ${network.name}`}
+              label={`${t.moreActions}: ${network.name || network.id}`}
               actions={[
                 { title: t.delete, danger: true, no: networkCan.delete(network, ports.data, session), run: () => setForm('delete') },
               ]}
@@ -162,7 +162,7 @@ export function NetworkPage() {
               run={async () => {
                 await deleteNetwork(networkId)
                 refresh()
-                void navigate({ to: '/networks' })
+                leave()
               }}
               close={() => setForm(undefined)}
             />

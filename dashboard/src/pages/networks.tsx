@@ -42,7 +42,7 @@ export function NetworksPage() {
             label={t.networks.title}
             rows={networks.data}
             idOf={({ id }) => id}
-            nameOf={({ name }) => name}
+            nameOf={({ id, name }) => name || id}
             columns={[
               {
                 title: t.name,

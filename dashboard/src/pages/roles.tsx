@@ -1,5 +1,5 @@
 // The cloud's roles: which there are, and which of them bring others along.
-import { Label, LabelGroup } from '@patternfly/react-core'
+import { Label } from '@patternfly/react-core'
 import { useMutation, useQuery } from '@tanstack/react-query'
 import { getRouteApi, useNavigate } from '@tanstack/react-router'
 import { useState } from 'react'
@@ -14,6 +14,7 @@ import { RoleEdit } from '../forms/role-edit.tsx'
 import { useText } from '../i18n/index.ts'
 import { Confirm } from '../ui/confirm.tsx'
 import { DomainFilter } from '../ui/domain-filter.tsx'
+import { Labels } from '../ui/labels.tsx'
 import { ListPage } from '../ui/list-page.tsx'
 import { MaySee } from '../ui/may-see.tsx'
 import { toastProblem } from '../ui/toasts.tsx'
@@ -54,7 +55,7 @@ function Roles() {
             impliedBy(id).length === 0 ? (
               '—'
             ) : (
-              <LabelGroup numLabels={20} aria-label={`${name}: ${t.roles.implies}`}>
+              <Labels label={`${name}: ${t.roles.implies}`}>
                 {impliedBy(id).map((implied) => (
                   <Label
                     key={implied.id}
@@ -67,7 +68,7 @@ function Roles() {
                     {implied.name}
                   </Label>
                 ))}
-              </LabelGroup>
+              </Labels>
             ),
         },
         { title: t.description, cell: ({ description }) => description || '—' },

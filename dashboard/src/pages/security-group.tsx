@@ -39,9 +39,9 @@ export function SecurityGroupPage() {
   const remoteOf =
     (group: SecurityGroup) =>
     ({ remote_ip_prefix, remote_group_id }: SecurityGroupRule) => {
-      if (remote_group_id === groupId) return t.securityGroups.group(group.name)
+      if (remote_group_id === groupId) return t.securityGroups.group(group.name || shortId(group.id))
       if (remote_group_id !== null)
-        return t.securityGroups.group(groups.data?.find(({ id }) => id === remote_group_id)?.name ?? shortId(remote_group_id))
+        return t.securityGroups.group(groups.data?.find(({ id }) => id === remote_group_id)?.name || shortId(remote_group_id))
       return remote_ip_prefix === null ? t.securityGroups.anywhere : <code>{remote_ip_prefix}</code>
     }
   const rulesOf = (group: SecurityGroup) =>
@@ -51,8 +51,8 @@ export function SecurityGroupPage() {
       query={query}
       kind={t.securityGroups.one}
       back={{ to: '/security-groups', text: t.securityGroups.title }}
-      head={({ name, description }) => ({
-        title: name,
+      head={({ id, name, description }) => ({
+        title: name || id,
         line: description,
         actions: no === undefined && <Button onClick={() => setAdding(true)}>{t.securityGroups.addRule}</Button>,
       })}

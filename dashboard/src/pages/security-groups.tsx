@@ -38,14 +38,14 @@ export function SecurityGroupsPage() {
             label={t.securityGroups.title}
             rows={groups.data}
             idOf={({ id }) => id}
-            nameOf={({ name }) => name}
+            nameOf={({ id, name }) => name || id}
             columns={[
               {
                 title: t.name,
                 main: true,
                 cell: ({ id, name }) => (
                   <Link to="/security-groups/$groupId" params={{ groupId: id }}>
-                    {name}
+                    {name || id}
                   </Link>
                 ),
               },
@@ -68,7 +68,7 @@ export function SecurityGroupsPage() {
         <Confirm
           title={t.securityGroups.confirmDelete}
           line={t.securityGroups.confirmDeleteLine}
-          objects={[doomed]}
+          objects={[{ id: doomed.id, name: doomed.name || doomed.id }]}
           button={t.delete}
           what={t.securityGroups.doing.delete}
           run={async () => {

@@ -39,6 +39,7 @@ function BulkActions({ servers, ask }: { servers: Server[]; ask: (verb: Verb, se
       isOpen={open}
       onOpenChange={setOpen}
       onSelect={() => setOpen(false)}
+      shouldFocusToggleOnSelect
       toggle={(ref) => (
         <MenuToggle ref={ref} isExpanded={open} onClick={() => setOpen(!open)} isDisabled={servers.length === 0}>
           {servers.length === 0 ? t.actions : `${t.actions} · ${t.servers.selected(servers.length)}`}
@@ -73,7 +74,7 @@ function useColumns(search: ServersSearch): Column<Server>[] {
   const imageName = (server: Server) => {
     if (typeof server.image !== 'object' || server.image === null) return t.servers.noImage
     const { id } = server.image
-    return images.data?.find((image) => image.id === id)?.name ?? shortId(id)
+    return images.data?.find((image) => image.id === id)?.name || shortId(id)
   }
   const addressesOf = (server: Server) => Object.values(server.addresses).flat()
   return [
@@ -94,8 +95,8 @@ function useColumns(search: ServersSearch): Column<Server>[] {
         addressesOf(server).length === 0 ? (
           <span className="wisp-subtle">{server.status === 'BUILD' ? t.servers.noAddress : '—'}</span>
         ) : (
-          addressesOf(server).map(({ addr }) => (
-            <div key={addr}>
+          addressesOf(server).map(({ addr, 'OS-EXT-IPS-MAC:mac_addr': mac }) => (
+            <div key={`${mac} ${addr}`}>
               <code>{addr}</code>
             </div>
           ))

@@ -1,4 +1,5 @@
 // A page about one thing: its name with its state and what can be done to it, and until it has been read, what kind of thing it is.
+import { useLocation, useNavigate, useRouter } from '@tanstack/react-router'
 import type { ReactNode } from 'react'
 import { PageHeader, Waiting } from './pieces.tsx'
 import { Problem } from './problem.tsx'
@@ -35,4 +36,16 @@ export function DetailPage<T>({ query: { data, error, refetch }, kind, back, hea
       {children(data)}
     </>
   )
+}
+
+type ListPath = '/servers' | '/images' | '/networks' | '/projects' | '/users' | '/groups' | '/domains'
+
+/** Goes back to the list once what the page is about was deleted; not when the person has gone elsewhere before that was answered. */
+export function useLeave(to: ListPath): () => void {
+  const navigate = useNavigate()
+  const router = useRouter()
+  const { pathname } = useLocation()
+  return () => {
+    if (router.state.location.pathname === pathname) void navigate({ to })
+  }
 }

@@ -35,12 +35,14 @@ type MenuProps = {
 }
 
 function HeaderMenu({ label, shown, groups }: MenuProps) {
+  const t = useText()
   const [open, setOpen] = useState(false)
   return (
     <Dropdown
       isOpen={open}
       onOpenChange={setOpen}
       onSelect={() => setOpen(false)}
+      shouldFocusToggleOnSelect
       popperProps={{ position: 'right' }}
       toggle={(ref) => (
         <MenuToggle
@@ -59,8 +61,9 @@ function HeaderMenu({ label, shown, groups }: MenuProps) {
         <DropdownGroup key={title} label={title}>
           <DropdownList>
             {choices.map(({ value, text }) => (
-              <DropdownItem key={value} isSelected={value === chosen} aria-current={value === chosen} onClick={() => choose(value)}>
+              <DropdownItem key={value} isSelected={value === chosen} onClick={() => choose(value)}>
                 {text}
+                {value === chosen && <span className="pf-v6-screen-reader"> ({t.chosen})</span>}
               </DropdownItem>
             ))}
           </DropdownList>

@@ -52,7 +52,7 @@ export function useImageActions(afterDelete?: () => void): { actions: (image: Im
   ]
   if (open === undefined) return { actions, dialog: null }
   const { kind, image } = open
-  const objects = [{ id: image.id, name: image.name ?? image.id }]
+  const objects = [{ id: image.id, name: image.name || image.id }]
   const dialogs: Record<Dialog['kind'], () => ReactNode> = {
     edit: () => <ImageEdit image={image} close={close} />,
     upload: () => <ImageUpload image={image} close={close} />,

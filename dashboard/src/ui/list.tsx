@@ -33,6 +33,8 @@ export function ActionMenu({ label, actions }: { label: string; actions: RowActi
       isOpen={open}
       onOpenChange={setOpen}
       onSelect={() => setOpen(false)}
+      // A dialog gives the focus back to what had it: the item is gone by then, its menu's button is not.
+      shouldFocusToggleOnSelect
       popperProps={{ position: 'right', appendTo: () => document.body }}
       toggle={(ref) => (
         <MenuToggle

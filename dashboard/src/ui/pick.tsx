@@ -1,6 +1,6 @@
 // Picks one of many by name: type a part of it, and the browser offers what matches. An id is as good as a name.
 import { TextInput } from '@patternfly/react-core'
-import { useState } from 'react'
+import { useEffect, useState } from 'react'
 
 export type Pickable = { id: string; name: string /** Tells namesakes apart. */; of?: string | undefined }
 
@@ -21,9 +21,10 @@ export function meant(among: Pickable[], text: string): string | undefined {
 type PickProps = {
   id: string
   among: Pickable[]
-  change: (id: string | undefined) => void
+  /** `unclear`: something is typed that nothing is called, or several; it must not be taken for nothing. */
+  change: (id: string | undefined, unclear: boolean) => void
   placeholder?: string
-  /** The id of what is picked at first. */
+  /** The id of what is picked, as far as it isn't typed. */
   initial?: string | undefined
   /** What is typed is taken as an id when nothing is called so: for those who can't see the names. */
   free?: boolean
@@ -32,8 +33,14 @@ type PickProps = {
 export function Pick({ id, among, change, placeholder, initial, free = false }: PickProps) {
   const first = among.find((one) => one.id === initial)
   const [typed, setTyped] = useState<string>()
+  // Another choice from elsewhere (the browser's way back) takes the place of what was typed for the one before.
+  // biome-ignore lint/correctness/useExhaustiveDependencies: only a change of what is picked counts, not every letter
+  useEffect(() => {
+    setTyped((text) => (text === undefined || meant(among, text) === initial ? text : undefined))
+  }, [initial])
   const text = typed ?? (first === undefined ? '' : labelOf(first))
   const wanted = text.trim().toLowerCase()
+  const isUnclear = (words: string) => !free && words.trim() !== '' && meant(among, words) === undefined
   const offered = among.filter((one) => labelOf(one).toLowerCase().includes(wanted)).slice(0, most)
   return (
     <>
@@ -43,10 +50,10 @@ export function Pick({ id, among, change, placeholder, initial, free = false }: 
         list={`${id}-offered`}
         autoComplete="off"
         placeholder={placeholder}
-        validated={!free && text !== '' && meant(among, text) === undefined && offered.length === 0 ? 'error' : 'default'}
+        validated={isUnclear(text) ? (offered.length === 0 ? 'error' : 'warning') : 'default'}
         onChange={(_event, next) => {
           setTyped(next)
-          change(meant(among, next) ?? (free && next.trim() !== '' ? next.trim() : undefined))
+          change(meant(among, next) ?? (free && next.trim() !== '' ? next.trim() : undefined), isUnclear(next))
         }}
       />
       <datalist id={`${id}-offered`}>

@@ -39,6 +39,7 @@ export function Toasts() {
         <Alert
           key={id}
           variant="danger"
+          variantLabel=""
           title={t.problem.couldNot(what)}
           actionClose={<AlertActionCloseButton aria-label={t.close} onClose={() => close(id)} />}
         >

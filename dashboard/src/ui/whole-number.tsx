@@ -17,6 +17,7 @@ export function WholeNumber({ id, label, value, change, least = 0, disabled = fa
   return (
     <NumberInput
       inputProps={{ id }}
+      inputAriaLabel={label}
       value={value}
       min={least}
       widthChars={width}

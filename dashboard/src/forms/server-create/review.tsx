@@ -32,9 +32,9 @@ export function Review({ launch, error, busy, asked, submit, cancel }: ReviewPro
         <Facts
           of={[
             [t.name, launch.name],
-            [t.launch.image, launch.image?.name ?? ''],
+            [t.launch.image, launch.image?.name || launch.image?.id],
             [t.launch.flavor, flavor?.name ?? ''],
-            [t.launch.network, launch.networks.map(({ name }) => name).join(', ')],
+            [t.launch.network, launch.networks.map(({ id, name }) => name || id).join(', ')],
             [t.launch.keyPair, launch.keyPair ?? t.launch.noKeyPair],
           ]}
         />

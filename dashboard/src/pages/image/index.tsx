@@ -9,7 +9,7 @@ import { imageQuery } from '../../api/queries.ts'
 import { useSession } from '../../api/session.ts'
 import { useText } from '../../i18n/index.ts'
 import { type ImageTab, imageTabs } from '../../routes.tsx'
-import { DetailPage } from '../../ui/detail-page.tsx'
+import { DetailPage, useLeave } from '../../ui/detail-page.tsx'
 import { useImageActions } from '../../ui/image-actions.tsx'
 import { ActionMenu } from '../../ui/list.tsx'
 import { ImageStatus, Waiting } from '../../ui/pieces.tsx'
@@ -39,7 +39,7 @@ export function ImagePage() {
   const { imageId } = route.useParams()
   const { tab = 'overview' } = route.useSearch()
   const query = useQuery(imageQuery(imageId))
-  const { actions, dialog } = useImageActions(() => void navigate({ to: '/images' }))
+  const { actions, dialog } = useImageActions(useLeave('/images'))
   const open = (next: ImageTab) =>
     void navigate({ to: '/images/$imageId', params: { imageId }, search: { tab: next === 'overview' ? undefined : next } })
   return (

@@ -41,7 +41,7 @@ function AddMember({ image }: { image: Image }) {
       className="wisp-add"
       onSubmit={(event) => {
         event.preventDefault()
-        if (project !== undefined) add.mutate(project)
+        if (project !== undefined && !add.isPending) add.mutate(project)
       }}
     >
       <Field label={t.images.shareWith} id="member" help={isAdmin(session) ? undefined : t.images.shareWithHelp}>
@@ -89,7 +89,7 @@ export function ImageMembers({ image }: { image: Image }) {
       <div className="wisp-card">
         <Nothing title={t.images.notShared} line={t.images.notSharedLine[image.visibility] ?? ''}>
           {no === undefined && image.visibility === 'private' && (
-            <Button onClick={() => makeShared.mutate()} isLoading={makeShared.isPending}>
+            <Button onClick={() => makeShared.mutate()} isLoading={makeShared.isPending} isDisabled={makeShared.isPending}>
               {t.images.makeShared}
             </Button>
           )}

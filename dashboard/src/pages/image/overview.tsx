@@ -1,5 +1,5 @@
 // What an image is: every attribute that the image service knows of it, and how its import goes while it is on the way.
-import { Button, Label, LabelGroup, Progress } from '@patternfly/react-core'
+import { Button, Label, Progress } from '@patternfly/react-core'
 import { useMutation, useQuery } from '@tanstack/react-query'
 import { useState } from 'react'
 import { imageCan } from '../../api/can.ts'
@@ -13,6 +13,7 @@ import { isAdmin, useSession } from '../../api/session.ts'
 import { ImageUpload } from '../../forms/image-upload.tsx'
 import { useLanguage, useText } from '../../i18n/index.ts'
 import { bytes, gibibytes, mebibytes } from '../../ui/format.ts'
+import { Labels } from '../../ui/labels.tsx'
 import { Copyable, Facts, Panel, StatusWord, When } from '../../ui/pieces.tsx'
 import { CauseAndRemedy } from '../../ui/problem.tsx'
 import { toastProblem } from '../../ui/toasts.tsx'
@@ -79,7 +80,7 @@ function Uploading({ image }: { image: Image }) {
     return (
       <div className="wisp-note wisp-note-action">
         <span>{t.image.allArrived}</span>
-        <Button variant="secondary" isLoading={finish.isPending} onClick={() => finish.mutate()}>
+        <Button variant="secondary" isLoading={finish.isPending} isDisabled={finish.isPending} onClick={() => finish.mutate()}>
           {t.image.finishImport}
         </Button>
       </div>
@@ -126,13 +127,13 @@ export function ImageOverview({ image }: { image: Image }) {
                 image.tags.length === 0 ? (
                   ''
                 ) : (
-                  <LabelGroup key="tags" numLabels={20} aria-label={t.images.tags}>
+                  <Labels key="tags" label={t.images.tags}>
                     {image.tags.map((tag) => (
                       <Label key={tag} isCompact>
                         {tag}
                       </Label>
                     ))}
-                  </LabelGroup>
+                  </Labels>
                 ),
               ],
             ]}

@@ -55,7 +55,7 @@ export function ImageProperties({ image }: { image: Image }) {
           className="wisp-properties"
           onSubmit={(event) => {
             event.preventDefault()
-            if (changes.length > 0) save.mutate()
+            if (changes.length > 0 && !save.isPending) save.mutate()
           }}
         >
           {Object.keys(properties).length === 0 && <p className="wisp-subtle">{t.images.noProperties}</p>}

@@ -6,7 +6,7 @@ import { seesPeople, useSession } from '../../api/session.ts'
 import { useText } from '../../i18n/index.ts'
 import { type ProjectTab, projectTabs } from '../../routes.tsx'
 import { Assignments } from '../../ui/assignments.tsx'
-import { DetailPage } from '../../ui/detail-page.tsx'
+import { DetailPage, useLeave } from '../../ui/detail-page.tsx'
 import { ActionMenu } from '../../ui/list.tsx'
 import { useProjectVerbs } from '../../ui/project-verbs.tsx'
 import { Quotas } from '../../ui/quotas.tsx'
@@ -25,7 +25,7 @@ export function ProjectPage() {
   const seesAll = seesPeople(session)
   const query = useQuery(projectQuery(projectId))
   const all = useQuery({ ...projectsQuery, enabled: seesAll })
-  const { actions, dialog } = useProjectVerbs(() => void navigate({ to: '/projects' }))
+  const { actions, dialog } = useProjectVerbs(useLeave('/projects'))
   const open = (next: ProjectTab) =>
     void navigate({ to: '/projects/$projectId', params: { projectId }, search: { tab: next === 'overview' ? undefined : next } })
   // Who else has a role is for administrators to know; what is used is asked of services that know projects only.

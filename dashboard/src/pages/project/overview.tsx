@@ -1,5 +1,5 @@
 // What a project is, where it stands in its tree, and which roles one has on it.
-import { Label, LabelGroup } from '@patternfly/react-core'
+import { Label } from '@patternfly/react-core'
 import { useQuery } from '@tanstack/react-query'
 import { Link } from '@tanstack/react-router'
 import { projectsQuery } from '../../api/identity-queries.ts'
@@ -7,6 +7,7 @@ import type { Project } from '../../api/projects.ts'
 import { seesPeople, useSession } from '../../api/session.ts'
 import { useText } from '../../i18n/index.ts'
 import { useDomainName } from '../../ui/domain-filter.tsx'
+import { Labels } from '../../ui/labels.tsx'
 import { Copyable, Facts, Panel } from '../../ui/pieces.tsx'
 
 export function ProjectOverview({ project }: { project: Project }) {
@@ -45,13 +46,13 @@ export function ProjectOverview({ project }: { project: Project }) {
               (project.tags ?? []).length === 0 ? (
                 ''
               ) : (
-                <LabelGroup key="tags" numLabels={20} aria-label={t.images.tags}>
+                <Labels key="tags" label={t.images.tags}>
                   {project.tags?.map((tag) => (
                     <Label key={tag} isCompact>
                       {tag}
                     </Label>
                   ))}
-                </LabelGroup>
+                </Labels>
               ),
             ],
           ]}
@@ -59,11 +60,11 @@ export function ProjectOverview({ project }: { project: Project }) {
       </Panel>
       {project.id === session.project.id && (
         <Panel title={t.projects.yourRoles}>
-          <LabelGroup numLabels={20} aria-label={t.projects.yourRoles}>
+          <Labels label={t.projects.yourRoles}>
             {session.roles.map((role) => (
               <Label key={role}>{role}</Label>
             ))}
-          </LabelGroup>
+          </Labels>
           <p className="wisp-subtle wisp-note-line">{t.projects.yourRolesLine}</p>
         </Panel>
       )}

@@ -9,7 +9,7 @@ import { serverQuery } from '../../api/queries.ts'
 import { useSession } from '../../api/session.ts'
 import { useText } from '../../i18n/index.ts'
 import { type ServerTab, serverTabs } from '../../routes.tsx'
-import { DetailPage } from '../../ui/detail-page.tsx'
+import { DetailPage, useLeave } from '../../ui/detail-page.tsx'
 import { ActionMenu } from '../../ui/list.tsx'
 import { ServerStatus, Waiting } from '../../ui/pieces.tsx'
 import { useServerActions, useServerVerbs } from '../../ui/server-actions.tsx'
@@ -50,7 +50,7 @@ export function ServerPage() {
   const { serverId } = route.useParams()
   const { tab = 'overview' } = route.useSearch()
   const query = useQuery(serverQuery(serverId))
-  const { ask, dialog } = useServerVerbs(() => void navigate({ to: '/servers' }))
+  const { ask, dialog } = useServerVerbs(useLeave('/servers'))
   const actions = useServerActions(ask)
   const tabs = serverTabs.filter((name) => roleCan.change(session) === undefined || !ofMembers.includes(name))
   const shown = tabs.includes(tab) ? tab : 'overview'

@@ -31,7 +31,7 @@ export function ServerInterfaces({ server }: { server: Server }) {
             main: true,
             cell: ({ network_id }) => (
               <Link to="/networks/$networkId" params={{ networkId: network_id }}>
-                {networks.data?.find(({ id }) => id === network_id)?.name ?? shortId(network_id)}
+                {networks.data?.find(({ id }) => id === network_id)?.name || shortId(network_id)}
               </Link>
             ),
           },
@@ -49,7 +49,7 @@ export function ServerInterfaces({ server }: { server: Server }) {
           {
             title: t.nav.securityGroups,
             cell: ({ security_groups }) =>
-              security_groups.map((group) => groups.data?.find(({ id }) => id === group)?.name ?? shortId(group)).join(', ') || '—',
+              security_groups.map((group) => groups.data?.find(({ id }) => id === group)?.name || shortId(group)).join(', ') || '—',
           },
           { title: t.server.port, cell: ({ id }) => <Copyable value={id} shown={shortId(id)} /> },
         ]}

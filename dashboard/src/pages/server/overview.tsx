@@ -64,7 +64,7 @@ export function ServerOverview({ server }: { server: Server }) {
                   t.servers.noImage
                 ) : (
                   <Link key="image" to="/images/$imageId" params={{ imageId }}>
-                    {images.data?.find(({ id }) => id === imageId)?.name ?? shortId(imageId)}
+                    {images.data?.find(({ id }) => id === imageId)?.name || shortId(imageId)}
                   </Link>
                 ),
               ],
