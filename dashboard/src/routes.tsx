@@ -11,6 +11,9 @@ const text = (value: unknown): string | undefined => (typeof value === 'string' 
 const words = (value: unknown): string | undefined => text(value) ?? (typeof value === 'number' ? String(value) : undefined)
 const pageNumber = (value: unknown): number | undefined => (Number.isInteger(value) && Number(value) > 1 ? Number(value) : undefined)
 
+/** Of lists that have nothing else to say: which page of them is shown. */
+const onPage = (search: Record<string, unknown>): { page?: number | undefined } => ({ page: pageNumber(search.page) })
+
 const root = createRootRoute({
   component: Outlet,
   notFoundComponent: lazyRouteComponent(() => import('./pages/not-found.tsx'), 'NotFoundPage'),
@@ -137,12 +140,14 @@ const image = createRoute({
 const keyPairs = createRoute({
   getParentRoute: () => inside,
   path: '/key-pairs',
+  validateSearch: onPage,
   component: lazyRouteComponent(() => import('./pages/key-pairs.tsx'), 'KeyPairsPage'),
 })
 
 const networks = createRoute({
   getParentRoute: () => inside,
   path: '/networks',
+  validateSearch: onPage,
   component: lazyRouteComponent(() => import('./pages/networks.tsx'), 'NetworksPage'),
 })
 
@@ -155,6 +160,7 @@ const network = createRoute({
 const securityGroups = createRoute({
   getParentRoute: () => inside,
   path: '/security-groups',
+  validateSearch: onPage,
   component: lazyRouteComponent(() => import('./pages/security-groups.tsx'), 'SecurityGroupsPage'),
 })
 

@@ -410,12 +410,12 @@ test('names without a blank, or none at all, break no page, on a screen and on a
   await page.evaluate(() => localStorage.setItem('wisp.language', 'zh'))
   const network = [...mock.cloud.networks.keys()][0]
   const image = [...mock.cloud.images.keys()][0]
-  const pages = {
-    1440: ['security-groups', 'key-pairs', `networks/${network}`, 'images'],
-    390: ['security-groups/long', 'servers/launch'],
-  }
-  for (const [width, paths] of Object.entries(pages)) {
-    await page.setViewportSize({ width: Number(width), height: 844 })
+  const pages: [number, string[]][] = [
+    [1440, ['security-groups', 'key-pairs', `networks/${network}`, 'images']],
+    [390, ['security-groups/long', 'servers/launch']],
+  ]
+  for (const [width, paths] of pages) {
+    await page.setViewportSize({ width, height: 844 })
     for (const path of paths) {
       await page.goto(`${mock.url}/dashboard/${path}`)
       await page.getByText(long).first().waitFor()

@@ -2,6 +2,7 @@
 import { Button } from '@patternfly/react-core'
 import KeyIcon from '@patternfly/react-icons/dist/esm/icons/key-icon'
 import { useQuery } from '@tanstack/react-query'
+import { getRouteApi, useNavigate } from '@tanstack/react-router'
 import { useState } from 'react'
 import { deleteKeyPair } from '../api/compute.ts'
 import { keys } from '../api/keys.ts'
@@ -13,15 +14,21 @@ import { useText } from '../i18n/index.ts'
 import { Confirm } from '../ui/confirm.tsx'
 import { List } from '../ui/list.tsx'
 import { Nothing } from '../ui/nothing.tsx'
+import { Pages, pageOf } from '../ui/pages.tsx'
 import { Copyable, PageHeader, Waiting } from '../ui/pieces.tsx'
 import { Problem } from '../ui/problem.tsx'
 
+const route = getRouteApi('/inside/key-pairs')
+
 export function KeyPairsPage() {
   const t = useText()
+  const navigate = useNavigate()
+  const search = route.useSearch()
   const keyPairs = useQuery(keyPairsQuery)
   const [form, setForm] = useState<'create' | 'import'>()
   const [doomed, setDoomed] = useState<string>()
   const close = () => setForm(undefined)
+  const { rows, page, pages } = pageOf(keyPairs.data ?? [], search.page ?? 1)
   const buttons = (
     <>
       <Button variant="secondary" onClick={() => setForm('import')}>
@@ -42,18 +49,21 @@ export function KeyPairsPage() {
           </Nothing>
         )}
         {keyPairs.data !== undefined && keyPairs.data.length > 0 && (
-          <List
-            label={t.keyPairs.title}
-            rows={keyPairs.data}
-            idOf={({ name }) => name}
-            nameOf={({ name }) => name}
-            columns={[
-              { title: t.name, main: true, cell: ({ name }) => name },
-              { title: t.keyPairs.type, cell: ({ type, public_key }) => public_key.split(' ')[0] ?? type ?? '—' },
-              { title: t.keyPairs.fingerprint, cell: ({ fingerprint }) => <Copyable value={fingerprint} /> },
-            ]}
-            actions={({ name }) => [{ title: t.delete, danger: true, run: () => setDoomed(name) }]}
-          />
+          <>
+            <List
+              label={t.keyPairs.title}
+              rows={rows}
+              idOf={({ name }) => name}
+              nameOf={({ name }) => name}
+              columns={[
+                { title: t.name, main: true, cell: ({ name }) => name },
+                { title: t.keyPairs.type, cell: ({ type, public_key }) => public_key.split(' ')[0] ?? type ?? '—' },
+                { title: t.keyPairs.fingerprint, cell: ({ fingerprint }) => <Copyable value={fingerprint} /> },
+              ]}
+              actions={({ name }) => [{ title: t.delete, danger: true, run: () => setDoomed(name) }]}
+            />
+            <Pages page={page} pages={pages} open={(next) => void navigate({ to: '/key-pairs', search: { page: next } })} />
+          </>
         )}
       </div>
       {form === 'create' && <KeyPairCreate close={close} />}
