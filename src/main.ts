@@ -4,6 +4,7 @@ import fs from 'node:fs'
 import module from 'node:module'
 import path from 'node:path'
 import { type Config, loadConfig } from './config.ts'
+import { said } from './denied.ts'
 
 /** A number that it answers is the exit status. */
 type Run = (config: Config, words: string[]) => unknown
@@ -87,7 +88,7 @@ function help(): void {
     version: { usage: '', summary: 'which Wisp this is' },
   })
   console.log('Wisp: a cloud on this machine. Usage: wisp COMMAND\n')
-  for (const [name, { usage, summary }] of rows) if (summary) console.log(`  ${`${name} ${usage}`.padEnd(26)}${summary}`)
+  for (const [name, { usage, summary }] of rows) if (summary) console.log(`  ${`${name} ${usage}`.padEnd(26)} ${summary}`)
   console.log(
     '\nSettings come from the environment or from wisp.conf in the data directory (WISP_HOME, default /var/lib/wisp): see "wisp config".',
   )
@@ -113,6 +114,10 @@ async function main(name = 'help', ...rest: string[]): Promise<number> {
     console.error(`wisp: there is no command "${name}". "wisp help" lists them.`)
     return 2
   }
+  if (command.usage === '' && words.length > 0) {
+    console.error(`wisp: "wisp ${name}" takes nothing more, not ${words.join(' ')}. "wisp help" lists what there is.`)
+    return 2
+  }
   const run = await command.load().catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'ERR_MODULE_NOT_FOUND') throw error
     throw new Error(`"wisp ${name}" is not there in this checkout: ${error.message}`)
@@ -130,7 +135,7 @@ setTimeout(module.flushCompileCache, 5000).unref()
 try {
   process.exitCode = await main(...process.argv.slice(2))
 } catch (error) {
-  console.error(`wisp: ${error instanceof Error ? error.message : String(error)}`)
+  console.error(`wisp: ${said(error, process.argv.slice(2), process.getuid?.() === 0)}`)
   if (process.env.WISP_LOG_LEVEL === 'debug') console.error(error)
   process.exitCode = 1
 }

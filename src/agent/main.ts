@@ -15,6 +15,7 @@ import { lines } from '../log.ts'
 import { networkRealisers } from '../network/host/realisers.ts'
 import { controllerSocket, hostReadyFile } from '../start/files.ts'
 import { writePidFile } from '../start/process.ts'
+import { programPids } from '../start/supervisor.ts'
 import type { Hello } from '../wire/documents.ts'
 import { dial } from '../wire/host.ts'
 import { capabilities, tunnelAddress } from './capabilities.ts'
@@ -105,9 +106,17 @@ export async function startHost(config: Config): Promise<Host> {
 
 /** `wisp host`: until a signal ends it. Servers run on. */
 export async function runHost(config: Config): Promise<void> {
+  refuseSecond(config.home)
   const host = await startHost(config)
   await new Promise<void>((go) => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, go)
   })
   await host.stop()
+}
+
+/** By hand, beside the one that the supervisor keeps alive: the two would take the controllers' stream from each other for ever. */
+function refuseSecond(home: string): void {
+  const [pid] = programPids(home, 'host').filter((pid) => pid !== process.pid)
+  const supervised = process.argv.some((word) => word.startsWith('--supervised='))
+  if (pid !== undefined && !supervised) throw new Error(`This machine's host runs already, pid ${pid}. "wisp down" stops it`)
 }

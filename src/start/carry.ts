@@ -1,4 +1,5 @@
 // `wisp export FILE` and `wisp import FILE`: the database in one file, for backup and for moving house.
+import fs from 'node:fs'
 import path from 'node:path'
 import type { Config } from '../config.ts'
 import { embeddedPid, startEmbedded, stopEmbedded } from '../database/embedded.ts'
@@ -26,6 +27,8 @@ function fileOf(words: string[], command: string): string {
 
 export async function exportTo(config: Config, words: string[]): Promise<void> {
   const file = fileOf(words, 'export')
+  if (!config.databaseUrl && !isOnlyHost(config) && !fs.existsSync(path.join(config.home, 'postgres')))
+    throw new Error(`There is no cloud in ${config.home}: WISP_HOME says where one is`)
   const rows = await withDatabase(config, () => exportDatabase(databaseOf(config), file))
   console.log(
     `${rows} rows are in ${file}. Beside it, keep ${config.home}/secret.key (secrets in the file are sealed with it) and the images in ${config.home}.`,
@@ -34,6 +37,7 @@ export async function exportTo(config: Config, words: string[]): Promise<void> {
 
 export async function importFrom(config: Config, words: string[]): Promise<void> {
   const file = fileOf(words, 'import')
+  if (!fs.existsSync(file)) throw new Error(`There is no file ${file}`)
   if (supervisorPid(config.home)) throw new Error('The cloud is up: "wisp down" first, so that nobody writes while rows are loaded')
   const rows = await withDatabase(config, () => importDatabase(databaseOf(config), file))
   console.log(

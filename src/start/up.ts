@@ -127,6 +127,8 @@ async function prepare(config: Config, progress: Progress, stop: AbortSignal): P
 
 /** PostgreSQL, QEMU and dnsmasq run as users of their own: each folder above theirs must let them through. */
 function mustBeReachable(home: string): void {
+  if (fs.existsSync(home) && !fs.statSync(home).isDirectory())
+    throw new Error(`WISP_HOME=${home} is a file: a cloud wants a folder of its own`)
   for (let folder = home; folder !== '/'; folder = path.dirname(folder))
     if (fs.existsSync(folder) && (fs.statSync(folder).mode & 0o001) === 0)
       throw new Error(
