@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
-import { diskSpace, partPath, publishPart, removeInside, sha256OfFile, writeFileAtomic } from './files.ts'
+import { diskSpace, partPath, publishPart, removeFolder, removeInside, sha256OfFile, writeFileAtomic } from './files.ts'
 
 describe('files', () => {
   let folder: string
@@ -49,6 +50,28 @@ describe('files', () => {
     await removeInside(owned, join(owned, 'way-out'))
     assert.deepEqual(await readdir(owned), [])
     assert.deepEqual(await readdir(outside), ['precious'])
+  })
+
+  it('empties a folder that is a disk of its own or a link, and removes any other', async () => {
+    const [plain, disk, target, link] = ['plain', 'disk', 'target', 'link'].map((name) => join(folder, name)) as [
+      string,
+      string,
+      string,
+      string,
+    ]
+    for (const path of [plain, disk, target]) await mkdir(path)
+    await symlink(target, link)
+    execFileSync('mount', ['-t', 'tmpfs', 'tmpfs', disk])
+    try {
+      for (const path of [plain, disk, link]) {
+        await mkdir(join(path, 'tree', 'leaf'), { recursive: true })
+        await removeFolder(path)
+      }
+      await assert.rejects(stat(plain), { code: 'ENOENT' })
+      assert.deepEqual([await readdir(disk), await readdir(target)], [[], []])
+    } finally {
+      execFileSync('umount', [disk])
+    }
   })
 
   it('tells the space of a disk', async () => {

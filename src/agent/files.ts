@@ -1,7 +1,7 @@
 // Files that must never be seen half-written, and removals that must never leave the folder they were meant for.
 import { createHash, randomBytes } from 'node:crypto'
 import { constants, createReadStream } from 'node:fs'
-import { lstat, mkdir, open, realpath, rename, rm, statfs } from 'node:fs/promises'
+import { lstat, mkdir, open, readdir, realpath, rename, rm, rmdir, statfs } from 'node:fs/promises'
 import { basename, dirname, join, relative, resolve, sep } from 'node:path'
 
 /** Forces a folder's own entries (names just created, renamed, removed) to disk. */
@@ -71,6 +71,14 @@ export async function removeInside(owned: string, path: string): Promise<void> {
     throw error
   }
   await rm(target, { recursive: true, force: true })
+}
+
+/** Removes a folder that is ours as a whole. One that is a disk of its own, or a link, is emptied: it belongs to whoever made it. */
+export async function removeFolder(folder: string): Promise<void> {
+  for (const name of await readdir(folder)) await rm(join(folder, name), { recursive: true, force: true })
+  await rmdir(folder).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EBUSY' && error.code !== 'ENOTDIR') throw error
+  })
 }
 
 function isInside(folder: string, path: string): boolean {

@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process'
 import fs from 'node:fs'
 import path from 'node:path'
 import { parseArgs } from 'node:util'
+import { removeFolder } from '../agent/files.ts'
 import { type Config, cloudTag } from '../config.ts'
 import { stopEmbedded } from '../database/embedded.ts'
 import { removeUnit } from './install.ts'
@@ -36,7 +37,7 @@ export async function destroy(config: Config, words: string[]): Promise<void> {
   removeUnit(home)
   const { destroyEverything } = await import('../agent/cleanup.ts')
   await destroyEverything(config)
-  fs.rmSync(home, { recursive: true, force: true })
+  await removeFolder(home)
   fs.rmSync(`/run/wisp-${cloudTag(home)}`, { recursive: true, force: true })
   // The user of the embedded database goes with the last cloud; userdel refuses while another cloud's server runs as it.
   if (spawnSync('getent', ['passwd', 'wisp-postgres']).status === 0) spawnSync('userdel', ['wisp-postgres'])
