@@ -379,6 +379,32 @@ else
       assert.match((await run(['nft', 'list', 'table', 'bridge', `wisp_${tag}`])).stdout, /vmap @taps/)
     })
 
+    it('cuts a connection off that is not allowed any more: whose other end has left the group, or whose port is guarded again', async () => {
+      const zone = /--physdev-in wabcdeft\S+ .*--zone (\d+)/.exec((await run(['iptables-save', '-t', 'raw'])).stdout)![1]!
+      const connect = (from: string, sport: string) => {
+        const ends = ['-s', from, '-d', '10.9.0.11', '-p', 'tcp', '--sport', sport, '--dport', '6']
+        return run(['conntrack', '-I', ...ends, '--state', 'ESTABLISHED', '-t', '600', '--zone', zone])
+      }
+      const connected = async () =>
+        [...(await run(['conntrack', '-L', '--zone', zone])).stdout.matchAll(/src=(10\.9\.0\.9\d) /g)].map(([, source]) => source).sort()
+      rules(group, [...egress, rule({ remote_group_id: tenants })])
+      const members = (...ips: string[]) => documents['group-members'].set(tenants, { v: 1, id: tenants, ips })
+      members('10.9.0.91', '10.9.0.92')
+      await guard.apply()
+      await connect('10.9.0.91', '1')
+      await connect('10.9.0.92', '2')
+      members('10.9.0.92')
+      await guard.apply()
+      assert.deepEqual(await connected(), ['10.9.0.92'])
+      documents['group-members'].delete(tenants)
+      documents.port.set(b, port(b, { port_security_enabled: false }))
+      await guard.apply()
+      await connect('10.9.0.93', '3')
+      documents.port.set(b, port(b))
+      await guard.apply()
+      assert.deepEqual(await connected(), [])
+    })
+
     it('mends what another program has flushed or put in, when it looks at the kernel next', async () => {
       rules(group, [
         ...egress,

@@ -8,7 +8,7 @@ import { inTurns } from '../../agent/turns.ts'
 import type { PortDocument } from '../../wire/documents.ts'
 import { antiSpoofing, type BridgeTable, bridgeText, isWhole } from './anti-spoofing.ts'
 import { checkGroup, checkMembers, checkNetwork, checkPort, isId } from './check.ts'
-import { addressSets, type Chains, restoreText, securityGroups, type Wanted } from './filter.ts'
+import { addressSets, type Chains, family, restoreText, securityGroups, type Wanted } from './filter.ts'
 import { bridgeTable, forwardChain, rawChain } from './names.ts'
 import { uplinkOf } from './network.ts'
 import { allocateZones, zonesByNetwork, zonesIn } from './zones.ts'
@@ -23,6 +23,9 @@ export interface Guard {
 
 /** How often the kernel is asked whether it still has what was loaded, in milliseconds: a firewall that is restarted on this machine flushes it. */
 const auditUsually = 60_000
+
+/** From so many addresses on it is quicker to forget all connections of a network. */
+const manyAddresses = 16
 
 const families = [4, 6] as const
 type Present = { [Table in keyof Chains]: Map<string, string[] | null> }
@@ -40,7 +43,9 @@ export function startGuard(
   }
   /** What was loaded into each set; null = not known. */
   const sets = new Map<string, { content: string; size: number } | null>()
+  /** What ports were allowed by the rules loaded last, and who was in the groups that those name. */
   let rulesOf = new Map<string, string>()
+  let membersOf: Wanted['members'] = new Map()
   /** What networks have; null until the kernel has been asked. */
   let zones: Map<string, number> | null = null
   /** What the rules in the kernel say of them. */
@@ -184,24 +189,53 @@ export function startGuard(
     present[family] = chains
   }
 
-  /** A connection that the rules once allowed lives on by ESTABLISHED: where a port's rules changed, the kernel forgets its connections. */
+  /** A connection that the rules once allowed lives on by ESTABLISHED: where a port is allowed something else, the kernel forgets its connections. */
   const forgetConnections = async (now: Wanted) => {
     const rules = new Map(
       [...now.ports.values()].map(
-        (port) => [port.id, JSON.stringify(port.security_groups.map((id) => now.groups.get(id) ?? null))] as const,
+        ({ id, port_security_enabled, security_groups }) =>
+          [id, JSON.stringify([port_security_enabled, security_groups.map((group) => now.groups.get(group) ?? null)])] as const,
       ),
     )
     for (const [id, rule] of rules) {
       const before = rulesOf.get(id)
       if (before === undefined || before === rule) continue
       const port = now.ports.get(id)!
-      for (const { ip } of port.ips) {
-        const which = { family: ip.includes(':') ? 6 : 4, zone: now.zones.get(port.network_id)! } as const
+      await forgetAddresses(
+        now.zones.get(port.network_id)!,
+        port.ips.map(({ ip }) => ip),
+      )
+    }
+    rulesOf = rules
+    for (const [id, { ips }] of membersOf) {
+      const left = now.members.get(id)?.ips
+      if (left === ips) continue
+      const known = new Set(left)
+      const gone = ips.filter((ip) => !known.has(ip))
+      if (gone.length > 0) for (const zone of zonesThatName(now, id)) await forgetAddresses(zone, gone)
+    }
+    membersOf = now.members
+  }
+
+  /** The zones in which a port has a rule about the members of this group. */
+  const zonesThatName = ({ groups, ports, zones }: Wanted, groupId: string): Set<number> => {
+    const naming = new Set(
+      [...groups.values()].flatMap(({ id, rules }) => (rules.some((rule) => rule.remote_group_id === groupId) ? [id] : [])),
+    )
+    return new Set(
+      [...ports.values()].flatMap((port) => (port.security_groups.some((id) => naming.has(id)) ? zones.get(port.network_id)! : [])),
+    )
+  }
+
+  /** Forgets the connections from and to addresses; of many all of the zone, which are then asked for anew. */
+  const forgetAddresses = async (zone: number, ips: string[]) => {
+    if (ips.length > manyAddresses) for (const family of families) await deleteConnections(null, { family, zone })
+    else
+      for (const ip of ips) {
+        const which = { family: family(ip), zone }
         await deleteConnections(null, { ...which, destination: ip })
         await deleteConnections(null, { ...which, source: ip })
       }
-    }
-    rulesOf = rules
   }
 
   const turns = inTurns(load)
