@@ -101,6 +101,7 @@ function flavorView(call: ViewCall, row: Row): unknown {
   }
 }
 
+// Nova counts only in resizes; clients print what is not 0 (`openstack server delete --wait`).
 const withProgress = ['ACTIVE', 'BUILD', 'REBUILD', 'RESIZE', 'VERIFY_RESIZE', 'MIGRATING']
 
 function faultView(call: ViewCall, row: Row, status: string): Record<string, unknown> {
@@ -135,7 +136,7 @@ function coreView(call: ViewCall, row: Row, addresses: ServerAddress[]): Record<
     accessIPv6: row.access_ip_v6,
     links: links(call, `servers/${row.id}`),
     'OS-DCF:diskConfig': 'MANUAL',
-    ...(withProgress.includes(status) && { progress: status === 'ACTIVE' ? 100 : 0 }),
+    ...(withProgress.includes(status) && { progress: 0 }),
     ...faultView(call, row, status),
     ...locked(row, at),
     ...(at('2.19') && { description: row.description }),

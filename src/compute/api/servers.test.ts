@@ -54,6 +54,7 @@ describe('compute', () => {
     const server = await cloud.until(id, status('ACTIVE'))
     assert.equal(server?.['OS-EXT-SRV-ATTR:host'], 'h1')
     assert.equal(server?.['OS-EXT-STS:power_state'], 1)
+    assert.equal(server?.progress, 0)
     assert.match(String(list(server?.addresses?.private)[0]?.addr), /^10\.9\./)
     assert.deepEqual(server?.security_groups, [{ name: 'default' }])
     assert.deepEqual(server?.tags, ['t'])
