@@ -72,6 +72,8 @@ test('a wrong password is refused with cause and remedy, and the right one goes 
   await steps.fillLogIn(page, 'demo', 'demo-password')
   await page.getByRole('heading', { name: 'Servers', level: 1 }).waitFor()
   assert.equal(new URL(page.url()).search, '?status=ACTIVE')
+  await page.goBack()
+  assert.equal(page.url(), 'about:blank')
 })
 
 test('an expired session asks to log in again and comes back to where it was', async () => {
@@ -84,6 +86,24 @@ test('an expired session asks to log in again and comes back to where it was', a
   await steps.fillLogIn(page, 'demo', 'demo-password')
   await page.getByRole('heading', { name: 'private', level: 1 }).waitFor()
   assert.deepEqual(errors, [])
+})
+
+test('a form that was being filled in when the session ran out is still there after logging in again', async () => {
+  await steps.logIn(page, demo())
+  await page.goto(`${mock.url}/dashboard/servers/launch`)
+  await page.locator('#server-name').fill('half-done')
+  await page.getByRole('button', { name: 'User data and config drive' }).click()
+  await page.locator('#user-data').fill('#!/bin/sh')
+  mock.cloud.tokens.clear()
+  await page.getByRole('button', { name: /^Launch/ }).click()
+  await page.getByText('Your session has expired.').waitFor()
+  await steps.fillLogIn(page, 'demo', 'demo-password')
+  await page.getByRole('button', { name: 'User data and config drive' }).click()
+  assert.equal(await page.locator('#user-data').inputValue(), '#!/bin/sh')
+  await page.getByRole('button', { name: /^Launch/ }).click()
+  await page.getByRole('heading', { name: 'half-done', level: 1 }).waitFor()
+  await page.goto(`${mock.url}/dashboard/servers/launch`)
+  assert.equal(await page.locator('#server-name').inputValue(), '')
 })
 
 test('a launch that no host can take shows the fault as cause and remedy', async () => {

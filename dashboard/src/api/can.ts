@@ -127,8 +127,9 @@ export const imageCan = {
     return isAdmin(session) ? undefined : 'imageDeactivated'
   },
   launch: ({ status }: Image, session: Session): Verdict => {
-    if (status === 'deactivated') return 'imageDeactivated'
-    return status === 'active' ? roleCan.change(session) : 'imageNotReady'
+    const no = roleCan.change(session)
+    if (no !== undefined || status === 'active') return no
+    return status === 'deactivated' ? 'imageDeactivated' : 'imageNotReady'
   },
 }
 

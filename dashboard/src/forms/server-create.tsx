@@ -18,23 +18,11 @@ import { Problem } from '../ui/problem.tsx'
 import { KeyPairCreate } from './key-pair-create.tsx'
 import { KeyPairImport } from './key-pair-import.tsx'
 import { BoxChoice, CardChoice, Section } from './server-create/choices.tsx'
+import { type Chosen, useChosen } from './server-create/chosen.ts'
 import { type Launch, missing, requestOf, shortfall } from './server-create/launch.ts'
 import { Review } from './server-create/review.tsx'
 
 const route = getRouteApi('/inside/servers/launch')
-
-/** What the person chose; what they left alone follows from what the cloud offers. */
-type Chosen = {
-  name: string
-  count: number
-  imageId?: string
-  flavorId?: string
-  networkIds?: string[]
-  groupIds?: string[]
-  keyPair?: string | null
-  userData: string
-  configDrive: boolean
-}
 
 function useOffer() {
   const { project } = useSession()
@@ -47,7 +35,8 @@ function useOffer() {
   const all = [images, flavors, networks, subnets, groups, keyPairs]
   return {
     pending: all.some(({ isPending }) => isPending),
-    failed: all.find(({ isError }) => isError),
+    // What could not be read again is still as it was: no reason to take the form away.
+    failed: all.find(({ isError, data }) => isError && data === undefined),
     images: images.data?.filter(({ status }) => status === 'active') ?? [],
     flavors: flavors.data ?? [],
     // An administrator sees everyone's networks, but a server belongs on the project's own or on shared ones.
@@ -113,16 +102,9 @@ export function ServerCreatePage() {
   const search = route.useSearch()
   const no = roleCan.change(useSession())
   const offer = useOffer()
-  const [chosen, setChosen] = useState<Chosen>({
-    name: '',
-    count: 1,
-    userData: '',
-    configDrive: false,
-    ...(search.image ? { imageId: search.image } : {}),
-  })
+  const { chosen, set } = useChosen(search.image)
   const [asked, setAsked] = useState(false)
   const [advanced, setAdvanced] = useState(false)
-  const set = (change: Partial<Chosen>) => setChosen((before) => ({ ...before, ...change }))
   const launch = launchOf(chosen, offer)
   const create = useMutation({
     mutationFn: () => createServer(requestOf(launch)),

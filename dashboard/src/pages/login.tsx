@@ -31,7 +31,8 @@ export function LoginPage() {
   const [shown, setShown] = useState(false)
   const attempt = useMutation({
     mutationFn: (token: string | undefined) => (token === undefined ? logIn(domain, user, password) : logInWith(token, t.logIn.you)),
-    onSuccess: () => router.history.push(router.options.basepath + insidePath(back ?? wayBack())),
+    // In the place of this page: the browser's way back leads to where one came from, not here.
+    onSuccess: () => router.history.replace(router.options.basepath + insidePath(back ?? wayBack())),
   })
   const { data: providers = [] } = useQuery({
     queryKey: ['websso'],
@@ -52,7 +53,7 @@ export function LoginPage() {
     event.preventDefault()
     if (user !== '' && password !== '' && !attempt.isPending) attempt.mutate(undefined)
   }
-  if (currentSession() !== undefined && attempt.isIdle) return <Navigate to="/" />
+  if (currentSession() !== undefined && attempt.isIdle) return <Navigate to="/" replace />
   return (
     <div className="wisp-login">
       <div className="wisp-login-sky" aria-hidden="true" />
