@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { describe, it, type TestContext } from 'node:test'
+import { waiting } from '../../database/testing.ts'
 import type { Hello, Observation } from '../../wire/documents.ts'
 import { join, makeJoinToken } from '../../wire/join.ts'
 import { observe } from '../../wire/observe.ts'
+import { clearCache } from '../control/cache.ts'
 import { handlers, hello } from '../control/work.ts'
 import { admin, imageApi, owner, reader } from './testing.ts'
 
@@ -81,6 +83,32 @@ describe('an image that is queued for the caches', () => {
     await enter('c')
     assert.deepEqual(await told('c'), { [id]: 'wanted' })
     assert.deepEqual((await state()).queued, [id])
+  })
+
+  it('may be deleted while all wishes are being cleared', async (context) => {
+    const { api, ask, db, id, told } = await cloud(context, 'a')
+    await ask('PUT', `/cache/${id}`)
+    let turns = 0
+    const { write } = db
+    context.mock.method(db, 'write', (work: Parameters<typeof write>[0]) =>
+      write((tx) => {
+        turns++
+        return work(tx)
+      }),
+    )
+    let changes: [Promise<unknown>, ReturnType<typeof api>] | undefined
+    await write(async (tx) => {
+      // Whoever changes the wishes of one image keeps others away from those of all.
+      await clearCache(tx, { image: randomUUID() })
+      const clearing = db.write((tx) => clearCache(tx, {}))
+      await waiting(db, 1)
+      changes = [clearing, api('DELETE', `/images/${id}`)]
+      await waiting(db, 2)
+    })
+    const [, { status }] = await Promise.all(changes!)
+    assert.equal(status, 204)
+    assert.equal(turns, 2, 'PostgreSQL found no deadlock, so nobody had to begin again')
+    assert.deepEqual(await told('a'), { [id]: 'gone' })
   })
 
   it('is wanted on some hosts only where these are named', async (context) => {

@@ -134,9 +134,10 @@ export const images = (stores: Stores) => [
       const image = await findImage(call, params.image_id, 'delete_image', 'lock')
       if (image.protected) throw forbidden(`Image ${image.id} is protected and cannot be deleted.`)
       await refuseInUse(tx, stores, image, locationsOf(image))
+      // Its wishes first: else they would go with its row, before this waits for whoever is clearing all wishes.
+      await forgetCopies(tx, image.id)
       await deleteImage(tx, image)
       await forgetImports(tx, image.id)
-      await forgetCopies(tx, image.id)
       hintChanged(tx, 'image', image.id, image.owner)
     },
   }),

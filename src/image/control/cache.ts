@@ -156,12 +156,12 @@ export async function clearCache(tx: Tx, { image, hosts, what, unused = false, f
   return { images, copies: rows.length, bytes: rows.reduce((sum, row) => sum + row.bytes, 0) }
 }
 
-/** The image is no more: hosts let go of it, like all that is cleared. */
+/** The image will be no more: hosts let go of it, like all that is cleared. The caller has locked its row, so that nobody wishes for it anew. */
 export async function forgetCopies(tx: Tx, image: string): Promise<void> {
   const { rows } = await sql`
-    select from wire.document where kind = 'image' and id = ${image} union all select from wire.observed where kind = 'image' and id = ${image} limit 1`.execute(
-    tx,
-  )
+    select from image.prefetch where image_id = ${image}
+    union all select from wire.document where kind = 'image' and id = ${image}
+    union all select from wire.observed where kind = 'image' and id = ${image} limit 1`.execute(tx)
   if (rows.length > 0) await clearCache(tx, { image })
 }
 

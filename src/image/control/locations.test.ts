@@ -6,8 +6,9 @@ import fs from 'node:fs'
 import path from 'node:path'
 import { describe, it, type TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { sql } from 'kysely'
 import { type Database, json, type Tx } from '../../database/connect.ts'
-import { testDatabase } from '../../database/testing.ts'
+import { testDatabase, waiting } from '../../database/testing.ts'
 import { fileStore } from '../store/file.ts'
 import type { ImageStore } from '../store/store.ts'
 import { mark } from './leftover.ts'
@@ -105,6 +106,29 @@ describe('identical data', () => {
     assert.deepEqual(await rows(), [first])
     const due = await db.read.selectFrom('image.leftover').select('upload').where('upload', '=', first).where('store', '=', 'a').execute()
     assert.equal(due.length, 1, 'only the marker that the test itself has made')
+  })
+
+  it('is held before its images are counted, by who lets go of it as by who comes with it', async (context) => {
+    const { db, a, rows } = await stage(context)
+    const [first, second, old] = [await written(db, a), await written(db, a), randomUUID()]
+    await db.write((tx) => named(tx, a, first, old))
+    let turns = 0
+    const change = (what: (tx: Tx) => Promise<unknown>) =>
+      db.write(async (tx) => {
+        turns++
+        await what(tx)
+      })
+    let changes: Promise<void>[] = []
+    await db.write(async (tx) => {
+      await sql`select from identity.usage where project_id = 'p' for update`.execute(tx)
+      changes = [change((tx) => remove(tx, old))]
+      await waiting(db, 1)
+      changes.push(change((tx) => named(tx, a, second)))
+      await waiting(db, 2)
+    })
+    await Promise.all(changes)
+    assert.equal(turns, 2, 'PostgreSQL found no deadlock, so nobody had to begin again')
+    assert.deepEqual(await rows(), [second])
   })
 
   it('goes if who was about to share it gives up', async (context) => {

@@ -44,11 +44,17 @@ export async function settle(tx: Tx, store: ImageStore, key: string, bits: Bits)
   return { location: { store: store.id, data: key, metadata: {} }, kept: true }
 }
 
+/** Locks the bits of locations, in one order, and returns their keys. */
+async function hold(tx: Tx, locations: Location[]): Promise<string[]> {
+  const keys = locations.flatMap(({ data }) => data ?? [])
+  if (keys.length > 0) await tx.selectFrom('image.data').select('id').where('id', 'in', keys).orderBy('id').forUpdate().execute()
+  return keys
+}
+
 /** Lets go of locations that no row of image.image names any more in this transaction: bits without an image are removed soon. */
 export async function release(tx: Tx, locations: Location[]): Promise<void> {
-  const keys = locations.flatMap(({ data }) => data ?? []).sort()
+  const keys = await hold(tx, locations)
   if (keys.length === 0) return
-  await tx.selectFrom('image.data').select('id').where('id', 'in', keys).orderBy('id').forUpdate().execute()
   const freed = await tx
     .deleteFrom('image.data as d')
     .where('id', 'in', keys)
@@ -82,6 +88,8 @@ export async function refuseInUse(tx: Tx, stores: Stores, image: { id: string },
 
 /** Deletes an image, whose row the caller has locked, and lets go of its bits and of an upload under way. */
 export async function deleteImage(tx: Tx, image: { id: string; upload: string | null; locations: unknown }): Promise<void> {
+  // Before the image is counted out, as an upload holds the bits before its image is counted: so the two cannot wait for each other.
+  await hold(tx, locationsOf(image))
   await tx.deleteFrom('image.image').where('id', '=', image.id).execute()
   if (image.upload !== null) await abandon(tx, image.upload)
   await release(tx, locationsOf(image))
