@@ -1,8 +1,10 @@
 // `wisp join-token` on a controller, then `wisp join URL TOKEN` on the machine that shall be a host.
+import fs from 'node:fs'
 import { parseArgs } from 'node:util'
 import { join, machineId } from '../agent/join.ts'
 import type { Config } from '../config.ts'
 import { databaseOf, isOnlyHost, localUrl } from './cloud.ts'
+import { hostFile, secretKeyFile } from './files.ts'
 
 export async function joinToken(config: Config, words: string[]): Promise<void> {
   parseArgs({ args: words, options: {} })
@@ -25,6 +27,15 @@ export async function joinCloud(config: Config, words: string[]): Promise<void> 
   const [url, token, more] = words
   if (!url || !token || more || !URL.canParse(url))
     throw new Error('wisp join wants the URL of a controller and a token: wisp join https://controller:5000 TOKEN')
+  refuseOwnCloud(config)
   const { cloud } = await join(config, [url.replace(/\/+$/, '')], token)
   console.log(`${config.hostName} (machine ${machineId()}) has joined cloud ${cloud}. "wisp up" starts it.`)
+}
+
+/** A home with a controller would be taken for that of a lone host from then on, and "wisp up" would start no controller any more. */
+function refuseOwnCloud(config: Config): void {
+  if (isOnlyHost(config) || !(fs.existsSync(secretKeyFile(config.home)) || fs.existsSync(hostFile(config.home)))) return
+  throw new Error(
+    `There is a cloud in ${config.home} already, and this machine's host joined it by itself. To make this machine a host of another cloud, name another WISP_HOME`,
+  )
 }
