@@ -90,6 +90,8 @@ COMMIT
       [{ protocol: 'icmp' }, 4, '-p icmp -j ACCEPT'],
       [{ protocol: 'icmp', port_min: 8, port_max: 0 }, 4, '-p icmp -m icmp --icmp-type 8/0 -j ACCEPT'],
       [{ protocol: 'icmp', port_min: 8 }, 4, '-p icmp -m icmp --icmp-type 8 -j ACCEPT'],
+      [{ protocol: 'icmp', port_min: 255 }, 4, '-p icmp -m u32 --u32 4&0x1FFF=0&&0>>22&0x3C@0>>24=0xFF -j ACCEPT'],
+      [{ protocol: 'icmp', port_min: 255, port_max: 5 }, 4, '-p icmp -m u32 --u32 4&0x1FFF=0&&0>>22&0x3C@0>>16=0xFF05 -j ACCEPT'],
       [{ protocol: 'icmp', ethertype: 'IPv6' }, 6, '-p ipv6-icmp -j ACCEPT'],
       [{ protocol: 'vrrp' }, 4, '-p 112 -j ACCEPT'],
       [{ protocol: '4' }, 4, '-p 4 -j ACCEPT'],

@@ -40,7 +40,8 @@ function matchOf(tag: string, rule: SecurityRule, wantedFamily: 4 | 6): string[]
   if (protocol === 'icmp' || protocol === 'ipv6-icmp') {
     // Type and code; a code without a type means nothing.
     const type = max === null ? `${min}` : `${min}/${max}`
-    if (min !== null) words.push('-m', ...(protocol === 'icmp' ? ['icmp', '--icmp-type'] : ['icmp6', '--icmpv6-type']), type)
+    if (min === 255 && protocol === 'icmp') words.push('-m', 'u32', '--u32', icmp255(max))
+    else if (min !== null) words.push('-m', ...(protocol === 'icmp' ? ['icmp', '--icmp-type'] : ['icmp6', '--icmpv6-type']), type)
   } else if (withPorts[protocol]) {
     const [from, to] = [min ?? 0, max ?? 65_535]
     words.push(...withPorts[protocol], from === to ? `${from}` : `${from}:${to}`)
@@ -53,6 +54,13 @@ function matchOf(tag: string, rule: SecurityRule, wantedFamily: 4 | 6): string[]
  * and in IPv6 the next header is byte 6.
  */
 const hopopt = { 4: '6&0xFF=0', 6: '4>>8&0xFF=0' }
+
+/**
+ * ICMP's type 255 is no type to iptables, which reads it as any. So the header is looked at: of the first fragment, behind the IP header whose
+ * length is in its first byte, type and code are the first two bytes.
+ */
+const icmp255 = (code: number | null) =>
+  `4&0x1FFF=0&&0>>22&0x3C@${code === null ? '0>>24=0xFF' : `0>>16=0xFF${code.toString(16).toUpperCase().padStart(2, '0')}`}`
 
 /** The match by which iptables sees the ports of a protocol. */
 const withPorts: Record<string, string[]> = {

@@ -215,6 +215,15 @@ else
       }
     })
 
+    it('reads ICMP type 255 as that type, not as all of them', async () => {
+      rules(group, [...egress, rule({ protocol: 'icmp', port_min: 255 }), rule({ protocol: 'icmp', port_min: 255, port_max: 255 })])
+      await guard.apply()
+      const { stdout } = await run(['iptables-save', '-t', 'filter'])
+      assert.match(stdout, /-p icmp -m u32 --u32 "?0x4&0x1fff=0x0&&0x0>>0x16&0x3c@0x0>>0x18=0xff"? -j ACCEPT/)
+      assert.match(stdout, /-p icmp -m u32 --u32 "?0x4&0x1fff=0x0&&0x0>>0x16&0x3c@0x0>>0x10=0xffff"? -j ACCEPT/)
+      assert.ok(!stdout.includes('icmp-type any'), stdout)
+    })
+
     it('gives no two networks one zone, the same ones after a restart, and forgets the connections of one that goes', async () => {
       const zonesOf = async () =>
         new Map(
