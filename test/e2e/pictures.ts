@@ -47,6 +47,8 @@ async function takeAll(cloud: Cloud, web: Server): Promise<void> {
     const { page } = await steps.openPage(browser)
     await steps.logIn(page, { url: cloud.url, user: cloud.demo.env.OS_USERNAME!, password: cloud.demo.env.OS_PASSWORD! })
     await page.getByText('Live', { exact: true }).waitFor()
+    await page.getByRole('link', { name: 'web-2', exact: true }).waitFor()
+    await page.getByText('Security group rules').waitFor()
     await take(page, 'overview')
     await visit(page, '/servers')
     await page.getByRole('link', { name: 'web-2', exact: true }).waitFor()

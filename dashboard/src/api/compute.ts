@@ -49,6 +49,9 @@ export type ServerListQuery = {
 /** One page of servers; `hasNext` and `hasPrevious` say whether there is more on either side. */
 export type ServerPage = { servers: Server[]; hasNext: boolean; hasPrevious: boolean }
 
+/** Compute takes a name for a regular expression; people mean what they type. */
+const literally = (text: string) => text.replaceAll(/[\\^$.*+?()[\]{}|]/g, '\\$&')
+
 const turned = { asc: 'desc', desc: 'asc' } as const
 
 /** Reads one page. One more than asked for is fetched, to know whether another page follows; a page before a marker is read in the turned order. */
@@ -57,7 +60,7 @@ export async function listServers(query: ServerListQuery, signal?: AbortSignal):
   const { servers } = await request<{ servers: Server[] }>('compute', '/servers/detail', {
     signal,
     query: {
-      name: query.name,
+      name: query.name === undefined ? undefined : literally(query.name),
       status: query.status,
       sort_key: serverSortKeys[query.sort],
       sort_dir: backwards ? turned[query.dir] : query.dir,

@@ -30,7 +30,7 @@ function listServers(call: Call): Answer {
   const column = { display_name: 'name', created_at: 'created', vm_state: 'OS-EXT-STS:vm_state' }[query.get('sort_key') ?? ''] ?? 'created'
   const sign = query.get('sort_dir') === 'asc' ? 1 : -1
   const rows = serversOf(call)
-    .filter((row) => (name === null || row.name.includes(name)) && (status === null || row.status === status))
+    .filter((row) => (name === null || new RegExp(name).test(row.name)) && (status === null || row.status === status))
     .sort((a, b) => sign * (String(a[column]).localeCompare(String(b[column])) || a.id.localeCompare(b.id)))
   const marker = query.get('marker')
   const start = marker === null ? 0 : rows.findIndex(({ id }) => id === marker) + 1
