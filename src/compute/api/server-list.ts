@@ -180,8 +180,8 @@ function filtered<O>(query: Query<O>, asked: Asked): Query<O> {
   for (const [name, values] of Object.entries(asked)) {
     const [value] = values ?? []
     if (value === undefined) continue
-    if (columns[name]) add(sql`${column(columns[name])} = any(${name === 'image' ? values!.map(last) : values!}::text[])`)
-    else if (patterns[name]) add(sql`${column(patterns[name])} ~ ${value}`)
+    if (Object.hasOwn(columns, name)) add(sql`${column(columns[name]!)} = any(${name === 'image' ? values!.map(last) : values!}::text[])`)
+    else if (Object.hasOwn(patterns, name)) add(sql`${column(patterns[name]!)} ~ ${value}`)
     else if (name === 'flavor') add(sql`compute.server.flavor ->> 'id' = ${last(value)}`)
     else if (name === 'power_state') add(sql`compute.server.power_state::text = any(${values!}::text[])`)
     else if (name === 'launch_index') add(sql`compute.server.launch_index::text = ${value}`)
@@ -239,7 +239,9 @@ async function list<O>(call: Call, asked: Asked, rule: string, shown: (servers: 
   const page = novaPage(asked, listing)
   return listPage(filtered(shown(visible(call.tx)), usable(call, asked)), page, listing, visible(call.tx)).catch((error) => {
     // 2201B: a pattern that is no regular expression.
-    throw (error as { code?: string }).code === '2201B' ? badRequest('A filter is no valid regular expression.') : error
+    if ((error as { code?: string }).code !== '2201B') throw error
+    const names = Object.keys(asked).filter((name) => Object.hasOwn(patterns, name) || name === 'ip' || name === 'ip6')
+    throw badRequest(`Invalid input for query parameters ${names.join(', ')}: this is no valid regular expression.`)
   })
 }
 
