@@ -19,6 +19,12 @@ const noSpec = (id: string, key: string) => notFound(`Flavor ${id} has no extra 
 const texts = (specs: object) => Object.fromEntries(Object.entries(specs).map(([key, value]) => [key, String(value)]))
 const specsOf = async (call: AnyCall) => (await findFlavor(call, call.params.id!)).extra_specs as Record<string, string>
 
+/** The same for a change: of two that are made at once both stay. */
+async function specsToChange(call: AnyCall) {
+  await call.tx.selectFrom('compute.flavor').select('id').where('id', '=', call.params.id!).forNoKeyUpdate().execute()
+  return specsOf(call)
+}
+
 async function accessOf(call: AnyCall, id: string) {
   const rows = await call.tx.selectFrom('compute.flavor_access').selectAll().where('flavor_id', '=', id).orderBy('project_id').execute()
   return { flavor_access: rows.map(({ flavor_id, project_id }) => ({ flavor_id, tenant_id: project_id })) }
@@ -38,7 +44,7 @@ export const flavorExtras = [
     reply: 200,
     run: async (call) => {
       const added = texts(call.body.extra_specs)
-      await setExtraSpecs(call.tx, call.params.id, { ...(await specsOf(call)), ...added })
+      await setExtraSpecs(call.tx, call.params.id, { ...(await specsToChange(call)), ...added })
       return { extra_specs: added }
     },
   }),
@@ -62,7 +68,7 @@ export const flavorExtras = [
       const { id, key } = call.params
       const changed = texts(call.body as object)
       if (Object.keys(changed).length !== 1 || !Object.hasOwn(changed, key)) throw badRequest('Request body and URI mismatch')
-      await setExtraSpecs(call.tx, id, { ...(await specsOf(call)), ...changed })
+      await setExtraSpecs(call.tx, id, { ...(await specsToChange(call)), ...changed })
       return changed
     },
   }),
@@ -72,7 +78,7 @@ export const flavorExtras = [
     reply: 200,
     run: async (call) => {
       const { id, key } = call.params
-      const specs = await specsOf(call)
+      const specs = await specsToChange(call)
       if (!Object.hasOwn(specs, key)) throw noSpec(id, key)
       const { [key]: _gone, ...others } = specs
       await setExtraSpecs(call.tx, id, others)

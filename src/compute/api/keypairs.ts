@@ -1,5 +1,5 @@
 // Key pairs: the SSH keys that users inject into servers. Owned by the user, not the project.
-import type { Selectable } from 'kysely'
+import { type Selectable, sql } from 'kysely'
 import { Type as t } from 'typebox'
 import type { ComputeKeypair } from '../../database/types.ts'
 import { badRequest, conflict, notFound, overQuota } from '../../http/fault.ts'
@@ -91,6 +91,8 @@ export const keypairs = [
       if (type === 'x509') throw badRequest('Key pairs of type x509 are not available in this version of Wisp; use type ssh.')
       const made = public_key === undefined ? generateKey('Generated-by-Wisp') : importKey(public_key)
       const most = limitOf(await standingsOf(call.tx, call.who.project?.id ?? everyProject, owner), 'key_pairs')
+      // Of two that are made at once one waits, and counts the other.
+      await sql`select pg_advisory_xact_lock(hashtextextended(${`key pairs ${owner}`}, 0))`.execute(call.tx)
       const { count } = await call.tx
         .selectFrom('compute.keypair')
         .select((e) => e.fn.countAll<number>().as('count'))

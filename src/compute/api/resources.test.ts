@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { sql } from 'kysely'
-import { imageId, list, type TestCloud, testCloud } from '../testing.ts'
+import { waiting } from '../../database/testing.ts'
+import { type Answer, imageId, list, type TestCloud, testCloud } from '../testing.ts'
 
 async function launch(cloud: TestCloud): Promise<string> {
   const answer = await cloud.ask('demo', 'POST', '/servers', {
@@ -40,6 +41,21 @@ describe('compute resources', () => {
     assert.equal((await cloud.ask('admin', 'GET', `/flavors/${id}`)).status, 404)
   })
 
+  it('keeps both of two extra specs that are set at once', async (context) => {
+    const { ask, db } = await testCloud(context, { engine: false })
+    let answers: Promise<Answer>[] = []
+    await db.write(async (tx) => {
+      await sql`select from compute.flavor where id = '42' for update`.execute(tx)
+      answers = ['a', 'b'].map((name) => ask('admin', 'POST', '/flavors/42/os-extra_specs', { extra_specs: { [name]: '1' } }))
+      await waiting(db, 2)
+    })
+    assert.deepEqual(
+      (await Promise.all(answers)).map(({ status }) => status),
+      [200, 200],
+    )
+    assert.deepEqual((await ask('admin', 'GET', '/flavors/42/os-extra_specs')).body.extra_specs, { a: '1', b: '1' })
+  })
+
   it('keeps key pairs by user', async (context) => {
     const cloud = await testCloud(context, { engine: false })
     const made = await cloud.ask('demo', 'POST', '/os-keypairs', { keypair: { name: 'a' } }, '2.90')
@@ -55,6 +71,19 @@ describe('compute resources', () => {
     assert.equal((await cloud.ask('admin', 'GET', '/os-keypairs/a?user_id=demo')).body.keypair?.fingerprint, made.body.keypair?.fingerprint)
     assert.equal((await cloud.ask('demo', 'DELETE', '/os-keypairs/a')).status, 204)
     assert.equal((await cloud.ask('demo', 'GET', '/os-keypairs/a')).status, 404)
+  })
+
+  it('makes no more key pairs than a user may have, also at once', async (context) => {
+    const { ask, db } = await testCloud(context, { engine: false })
+    await ask('admin', 'PUT', '/os-quota-class-sets/default', { quota_class_set: { key_pairs: 1 } })
+    let answers: Promise<Answer>[] = []
+    await db.write(async (tx) => {
+      // Pairs can be counted meanwhile, but not made.
+      await sql`lock table compute.keypair in share mode`.execute(tx)
+      answers = ['a', 'b'].map((name) => ask('demo', 'POST', '/os-keypairs', { keypair: { name } }, '2.90'))
+      await waiting(db, 2)
+    })
+    assert.deepEqual((await Promise.all(answers)).map(({ status }) => status).sort(), [201, 403])
   })
 
   it('keeps quotas, and shows limits and usage', async (context) => {

@@ -160,7 +160,9 @@ export async function deleteDomain(tx: Tx, domain: ProjectRow): Promise<void> {
   if (enabled) throw forbidden('Cannot delete a domain that is enabled, please disable it first.')
   const idsIn = async (table: 'identity.project' | 'identity.user' | 'identity.group') =>
     (await tx.selectFrom(table).select('id').where('domain_id', '=', id).execute()).map((row) => row.id)
-  await forgetTargets(tx, [id, ...(await idsIn('identity.project'))])
+  // Itself first: from then on nothing new comes into it.
+  await forgetTargets(tx, [id])
+  await forgetTargets(tx, await idsIn('identity.project'))
   await forgetActors(tx, 'user', await idsIn('identity.user'))
   await forgetActors(tx, 'group', await idsIn('identity.group'))
   for (const table of ['identity.user', 'identity.group', 'identity.role', 'identity.project'] as const) {

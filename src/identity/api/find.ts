@@ -42,3 +42,9 @@ export async function lock(tx: Tx, table: Table, id: string): Promise<void> {
 
 /** `lives` after a change: one more where it was enabled and no longer is, which voids its tokens for good. */
 export const livesOf = ({ enabled, lives }: ProjectRow, stays: boolean): number => (enabled && !stays ? lives + 1 : lives)
+
+/** Keeps an object from being deleted until the end of the transaction, for what is written about it elsewhere. @throws Fault 404 if it is gone */
+export async function keep(tx: Tx, kind: 'user' | 'group' | 'project' | 'domain', id: string): Promise<void> {
+  const table = kind === 'domain' ? 'project' : kind
+  found(await tx.selectFrom(`identity.${table}`).select('id').where('id', '=', id).forKeyShare().executeTakeFirst(), kind, id)
+}

@@ -4,7 +4,7 @@ import type { Tx } from '../../database/connect.ts'
 import { Fault, forbidden, notFound } from '../../http/fault.ts'
 import { type Method, row } from '../../http/table.ts'
 import { identityChanged } from '../control/changed.ts'
-import { findDomain, findGroup, findProject, findRole, findUser } from './find.ts'
+import { findDomain, findGroup, findProject, findRole, findUser, keep } from './find.ts'
 import { collection } from './list.ts'
 import { roleView } from './roles.ts'
 
@@ -129,6 +129,9 @@ function rowsOf(kind: Kind) {
       async run({ tx, params }) {
         await refuseForeignRole(kind, tx, params)
         const grant = { ...keyOf(kind, params), role_id: params.role_id }
+        // In the order in which a domain goes with all that is in it.
+        if (kind.target !== 'system') await keep(tx, kind.target, grant.target_id)
+        await keep(tx, kind.actor, grant.actor_id)
         await tx
           .insertInto('identity.assignment')
           .values(grant)

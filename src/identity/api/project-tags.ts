@@ -6,9 +6,15 @@ import type { Tx } from '../../database/connect.ts'
 import { badRequest, notFound } from '../../http/fault.ts'
 import { row } from '../../http/table.ts'
 import { tags } from './fields.ts'
-import { findProject } from './find.ts'
+import { findProject, lock } from './find.ts'
 import { selfLink } from './list.ts'
 import { theProject } from './projects.ts'
+
+/** Under its lock: of two tags that are given at once both stay. */
+async function projectToTag(tx: Tx, id: string) {
+  await lock(tx, 'project', id)
+  return findProject(tx, id)
+}
 
 async function setTags(tx: Tx, id: string, tags: string[]): Promise<void> {
   await tx.updateTable('identity.project').set({ tags }).where('id', '=', id).execute()
@@ -69,7 +75,7 @@ export const projectTags = [
     summary: 'Add a tag to a project',
     async run(call) {
       const { tx, params } = call
-      const project = await findProject(tx, params.project_id)
+      const project = await projectToTag(tx, params.project_id)
       const all = [...new Set([...project.tags, params.value])]
       if (!Value.Check(tags, all))
         throw badRequest(
@@ -86,7 +92,7 @@ export const projectTags = [
     reply: 204,
     summary: 'Remove a tag from a project',
     async run({ tx, params }) {
-      const { id, tags } = await findProject(tx, params.project_id)
+      const { id, tags } = await projectToTag(tx, params.project_id)
       if (!tags.includes(params.value)) throw notFound(`Could not find project tag: ${params.value}.`)
       await setTags(
         tx,

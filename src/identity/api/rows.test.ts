@@ -1,6 +1,8 @@
 // Every row of identity, as a table: who may not, what is wrong, what is right.
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
+import { sql } from 'kysely'
+import { waiting } from '../../database/testing.ts'
 import { checkRows } from '../../http/coverage.ts'
 import { splitRoute } from '../../http/route.ts'
 import { identity } from '../service.ts'
@@ -330,6 +332,39 @@ describe('rows', () => {
     assert.deepEqual(await tags(), [])
     assert.equal(await status('PUT', `/projects/${id}/tags/one`, demo), 403)
   })
+
+  test('two tags that are given at once both stay', async () => {
+    const { id } = await make('project', { name: 'tagged twice' })
+    let answers: Promise<number>[] = []
+    await cloud.db.write(async (tx) => {
+      await sql`select from identity.project where id = ${id} for update`.execute(tx)
+      answers = ['one', 'two'].map((tag) => status('PUT', `/projects/${id}/tags/${tag}`, admin))
+      await waiting(cloud.db, 2)
+    })
+    assert.deepEqual(await Promise.all(answers), [201, 201])
+    const { tags } = (await cloud.send('GET', `/projects/${id}/tags`, admin)).body
+    assert.deepEqual((tags as unknown as string[]).sort(), ['one', 'two'])
+  })
+
+  for (const kind of ['user', 'group', 'project'] as const) {
+    test(`a ${kind} that is being deleted is given no role`, async () => {
+      const made = { user: cloud.demoUserId, group: '', project: cloud.adminProjectId }
+      made[kind] = String((await make(kind, { name: `going ${kind}` })).id)
+      const { id: role } = await make('role', { name: `role of a ${kind}` })
+      const actor = kind === 'group' ? `groups/${made.group}` : `users/${made.user}`
+      let answers: Promise<number>[] = []
+      await cloud.db.write(async (tx) => {
+        await sql`select from identity.${sql.id(kind)} where id = ${made[kind]} for update`.execute(tx)
+        answers = [status('DELETE', `/${kind}s/${made[kind]}`, admin)]
+        await waiting(cloud.db, 1)
+        answers.push(status('PUT', `/projects/${made.project}/${actor}/roles/${role}`, admin))
+        await Promise.race([waiting(cloud.db, 2), answers[1]])
+      })
+      assert.deepEqual(await Promise.all(answers), [204, 404])
+      const given = cloud.db.read.selectFrom('identity.assignment').selectAll().where('role_id', '=', String(role))
+      assert.deepEqual(await given.execute(), [])
+    })
+  }
 
   test('an immutable role can only be freed', async () => {
     const roles = (await cloud.send('GET', '/roles?name=member', admin)).body.roles as unknown as { id: string }[]

@@ -35,16 +35,21 @@ export async function projectsBelow(tx: Tx, id: string): Promise<ProjectRow[]> {
   return rows
 }
 
-/** Forgets who could do what on these projects and domains; what other services keep for a project is theirs. */
+/**
+ * Forgets who could do what on these projects and domains, which the caller deletes next: they are locked, so that nothing is written about
+ * them meanwhile. What other services keep for a project is theirs.
+ */
 export async function forgetTargets(tx: Tx, ids: string[]): Promise<void> {
   if (ids.length === 0) return
+  await tx.selectFrom('identity.project').select('id').where('id', 'in', ids).orderBy('id').forUpdate().execute()
   await tx.deleteFrom('identity.assignment').where('target_type', 'in', ['project', 'domain']).where('target_id', 'in', ids).execute()
   await tx.deleteFrom('identity.credential').where('project_id', 'in', ids).execute()
   await tx.updateTable('identity.user').set({ default_project_id: null }).where('default_project_id', 'in', ids).execute()
 }
 
-/** Forgets what users and groups that go away could do. */
+/** Forgets what users and groups could do that the caller deletes next; they are locked, as above. */
 export async function forgetActors(tx: Tx, type: 'user' | 'group', ids: string[]): Promise<void> {
   if (ids.length === 0) return
+  await tx.selectFrom(`identity.${type}`).select('id').where('id', 'in', ids).orderBy('id').forUpdate().execute()
   await tx.deleteFrom('identity.assignment').where('actor_type', '=', type).where('actor_id', 'in', ids).execute()
 }
