@@ -3,10 +3,11 @@
 import { randomUUID } from 'node:crypto'
 import { sql } from 'kysely'
 import { json, type Tx } from '../../database/connect.ts'
+import { hold } from '../../identity/control/quota.ts'
 import { poke, pokeAll } from '../../work/engine.ts'
 import { hintChanged } from '../../work/hint.ts'
 import { defaultGroupExists, defaultGroupKeepsName, defaultGroupStays, groupInUse, groupNotFound, ruleExists, ruleTwice } from './faults.ts'
-import { mustHaveRoom } from './quota.ts'
+import { mustHaveRoom, quota } from './quota.ts'
 import { changedRevision, matchRevision } from './revision.ts'
 import { checkRule, defaultRules, egressRules, type Rule, type RuleInput, ruleKey } from './rule.ts'
 
@@ -93,6 +94,8 @@ export async function deleteGroup(tx: Tx, id: string, admin: boolean, revision?:
     .where('remote_group_id', '=', id)
     .where('security_group_id', '<>', id)
     .execute()
+  // Rules are counted before groups, as where groups are made; by itself the group would be counted first, for its rules go by a cascade.
+  await hold(tx, group.project_id, { quota, names: ['security_group_rule'] })
   await tx.deleteFrom('network.security_group').where('id', '=', id).execute()
   await pokeAll(tx, 'security-group', [id, ...naming.map(({ security_group_id }) => security_group_id)])
   await poke(tx, 'group-members', id)
