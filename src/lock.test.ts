@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import fs from 'node:fs'
 import os from 'node:os'
@@ -35,4 +35,17 @@ test('the lock of a process that is killed is free', async () => {
 
 test('a lock that cannot be taken says why', async () => {
   await assert.rejects(lock(path.join(folder, 'no/such/file')), /could not be taken: .*No such file/)
+})
+
+test('whoever asks for a lock lives to hear the answer, also when its streams end before the process does', (context) => {
+  const own = fs.mkdtempSync(path.join(os.tmpdir(), 'wisp-lock-'))
+  context.after(() => fs.rmSync(own, { recursive: true }))
+  fs.writeFileSync(path.join(own, 'flock'), '#!/bin/sh\nexec <&- >&- 2>&-\nsleep 0.3\nexit 75\n', { mode: 0o755 })
+  fs.writeFileSync(
+    path.join(own, 'asks.ts'),
+    `import { lock } from ${JSON.stringify(path.join(import.meta.dirname, 'lock.ts'))}\nconsole.log(await lock('x', { wait: false }))\n`,
+  )
+  const env = { ...process.env, PATH: `${own}:${process.env.PATH}` }
+  const { status, stdout, stderr } = spawnSync(process.execPath, [path.join(own, 'asks.ts')], { encoding: 'utf8', env })
+  assert.deepEqual([status, stdout], [0, 'undefined\n'], stderr)
 })

@@ -24,7 +24,6 @@ export async function lock(file: string, { wait = true } = {}): Promise<Lock | u
   ]
   // A group of its own: Ctrl-C in the terminal must not release the lock before we have put things in order.
   const holder = spawn('flock', words, { stdio: ['pipe', 'pipe', 'pipe'], detached: true })
-  holder.unref()
   const gone = once(holder, 'exit')
   const said = text(holder.stderr)
   const held = await Promise.race([once(holder.stdout, 'data').then(() => true), gone.then(() => false)])
@@ -33,7 +32,8 @@ export async function lock(file: string, { wait = true } = {}): Promise<Lock | u
     if (status === 75) return undefined
     throw new Error(`The lock ${file} could not be taken: ${(await said).trim() || `flock ended with ${status}`}`)
   }
-  // The streams of a held lock must not keep our process alive either.
+  // Only now: one that is waited for keeps us alive until it has said yes or no. A held lock doesn't, nor do its streams.
+  holder.unref()
   for (const stream of [holder.stdin, holder.stdout, holder.stderr])
     if ('unref' in stream && typeof stream.unref === 'function') stream.unref()
   let released = false
