@@ -92,23 +92,21 @@ export async function actOnImage(id: string, action: 'deactivate' | 'reactivate'
   await command('image', `/images/${id}/actions/${action}`, { method: 'POST' })
 }
 
-/** What glance defines itself; whatever else an image carries is a property that someone gave it. */
+/** What glance defines itself, and the one name it refuses; whatever else an image carries is a property that someone gave it. */
 const own = new Set(
   `id name status visibility owner size virtual_size disk_format container_format min_disk min_ram checksum os_hash_algo os_hash_value os_hidden
-  protected created_at updated_at tags self file schema locations direct_url stores`.split(/\s+/),
+  protected created_at updated_at tags self file schema locations direct_url stores __proto__`.split(/\s+/),
 )
 
 /** The properties people gave an image; what glance keeps for itself (os_glance_…) is not theirs to change. */
 export function propertiesOf(image: Image): Record<string, string> {
-  const given = Object.entries(image).filter(
-    ([name, value]) => !own.has(name) && name !== '__proto__' && !name.startsWith('os_glance_') && value !== null,
-  )
+  const given = Object.entries(image).filter(([name, value]) => !own.has(name) && !name.startsWith('os_glance_') && value !== null)
   return Object.fromEntries(given.map(([name, value]) => [name, String(value)]))
 }
 
 /** Is this a name that a property can have? Glance's own names and those with its prefix are taken. */
 export function isPropertyName(name: string): boolean {
-  return name !== '' && name.length <= 255 && !own.has(name) && name !== '__proto__' && !name.startsWith('os_glance_')
+  return name !== '' && name.length <= 255 && !own.has(name) && !name.startsWith('os_glance_')
 }
 
 export type ImageMember = { member_id: string; image_id: string; status: 'pending' | 'accepted' | 'rejected'; updated_at: string }
